@@ -1,0 +1,1 @@
+"""Holdfast: incident runbook automation, from a crash signature to a held mitigation."""

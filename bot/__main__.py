@@ -1,0 +1,6 @@
+"""Let ``python -m bot`` be the ``holdfast`` command."""
+
+from bot.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Read crash reports out of console text."""

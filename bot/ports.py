@@ -1,0 +1,181 @@
+"""The doors of the product, as Protocols: what the services need of the outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from bot.timeline.entry import Draft, Entry
+
+
+class Clock(Protocol):
+    """Time, handed in."""
+
+    def now(self) -> datetime:
+        """Return the current time, aware, in UTC."""
+
+    def sleep(self, seconds: float) -> None:
+        """Block for ``seconds``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentRow:
+    """The index row of an incident; everything else is folded from its entries."""
+
+    id: str
+    signature: str
+    opened_at: datetime
+    open: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One piece of slow work for a supervisor: a probe, a dry run, a wave, a check.
+
+    ``state`` is ``queued running finished lost cancelled``. ``spec`` is JSON for the runner.
+    ``cancel`` asks the supervisor to stop. Times are None until they happen.
+    """
+
+    ident: str
+    incident: str
+    kind: str
+    hosts: tuple[str, ...]
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    state: str = "queued"
+    cancel: bool = False
+    worker: str = ""
+    queued_at: datetime | None = None
+    heartbeat: datetime | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """A chat message that stands for one slot of an incident (``headline``, ``proposal.P-1``)."""
+
+    channel: str
+    ref: str
+    content: str
+
+
+class Transaction(Protocol):
+    """One short transaction: nothing in it calls out."""
+
+    def incidents(self) -> list[IncidentRow]:
+        """Return all incidents, newest first."""
+
+    def open(self, signature: str) -> str:
+        """Create an incident with this signature key and return its id (``INC-1``)."""
+
+    def close(self, incident: str, *, open: bool = False) -> None:  # noqa: A002 - the column's name
+        """Mark the index row closed (or open again)."""
+
+    def entries(self, incident: str) -> list[Entry]:
+        """Return the incident's entries in order; raise ``NotFoundError`` if there is none."""
+
+    def append(self, incident: str, *drafts: Draft) -> list[Entry]:
+        """Append drafts; those whose key exists already are skipped. Return the new entries."""
+
+    def number(self, name: str) -> int:
+        """Return the next number of a counter, from 1 (``proposal``)."""
+
+    def alert(self, key: str, incident: str | None) -> str | None:
+        """Note an alert by its key. None: it is new; else the incident (may be '') it went to."""
+
+    def wake(self, incident: str, due: datetime) -> None:
+        """Ask for a look at the incident at ``due`` or earlier."""
+
+    def queue(self, run: Run) -> bool:
+        """Queue a run. False (and nothing changed) if its ident exists."""
+
+    def finish(self, ident: str, state: str) -> bool:
+        """Move a running (or queued) run to ``finished``, ``lost`` or ``cancelled``.
+
+        False if it was not queued or running: somebody else ended it.
+        """
+
+    def cancel(self, ident: str) -> None:
+        """Ask a run's supervisor to stop; a run that is still queued becomes ``cancelled``."""
+
+    def runs(self, incident: str) -> list[Run]:
+        """Return the incident's runs in the order in which they were queued."""
+
+
+class Store(Protocol):
+    """The database door."""
+
+    def transaction(self, *locks: str) -> AbstractContextManager[Transaction]:
+        """Begin a writing transaction that excludes others holding one of the same locks.
+
+        A lock is an incident id or ``intake``. Commits on leaving, rolls back on an exception.
+        On commit, sleepers in ``wait`` wake up.
+        """
+
+    def incidents(self) -> list[IncidentRow]:
+        """Return all incidents, newest first."""
+
+    def entries(self, incident: str, after: int = 0) -> list[Entry]:
+        """Return entries with ``seq > after``; raise ``NotFoundError`` for an unknown incident."""
+
+    def payloads(self, incident: str) -> Mapping[str, str | None]:
+        """Return payload hash -> body of an incident's entries (None: redacted)."""
+
+    def redact(self, payload_hash: str) -> bool:
+        """Forget one payload's body for ever. False if it was redacted already."""
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until something was committed, at most ``seconds``."""
+
+    def claim_work(self, owner: str, lease: float) -> str | None:
+        """Claim the most overdue incident for ``lease`` seconds and return its id."""
+
+    def release_work(self, incident: str, owner: str, due: datetime | None) -> None:
+        """End the lease; look again at ``due`` (None: when woken). Wakes during it are kept."""
+
+    def claim_run(self, ident: str, worker: str) -> Run | None:
+        """Move a run from queued to running. None if it was not queued."""
+
+    def beat(self, ident: str) -> bool:
+        """Renew a running run's heartbeat. False: it was cancelled or taken away; stop."""
+
+    def run(self, ident: str) -> Run:
+        """Return one run; raise ``NotFoundError``."""
+
+    def runs(self, incident: str) -> list[Run]:
+        """Return the incident's runs in the order in which they were queued."""
+
+    def unfinished_runs(self) -> list[Run]:
+        """Return every queued or running run."""
+
+    def lapsed_runs(self, seconds: float) -> list[Run]:
+        """Return running runs whose heartbeat is older than ``seconds``."""
+
+    def lock_hosts(self, run: str, hosts: Sequence[str], seconds: float) -> Mapping[str, str]:
+        """Lock all hosts for a run, or none. Return {} or the hosts held by others -> their run.
+
+        A lock that has outlived its time is free. The same run may lock again to renew.
+        """
+
+    def unlock_hosts(self, run: str) -> None:
+        """Give a run's host locks back."""
+
+    def add_token(self, digest: str, person: str) -> None:
+        """Store a token's sha256 (hex) for a person."""
+
+    def token_person(self, digest: str) -> str | None:
+        """Return whose token this is."""
+
+    def posted(self, incident: str) -> Mapping[str, Posted]:
+        """Return slot -> message of an incident."""
+
+    def set_posted(self, incident: str, slot: str, posted: Posted) -> None:
+        """Remember the message that stands for a slot."""
+
+    def ping(self) -> None:
+        """Raise ``UnavailableError`` if the database does not answer."""
+
+    def close(self) -> None:
+        """Close all connections."""
