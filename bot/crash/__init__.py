@@ -1,1 +1,68 @@
-"""Read crash reports out of console text."""
+"""Read crash reports out of console text.
+
+``read`` takes whatever on-call people have: a paste, a log, an alert's annotation. It returns
+what crashed, in which function, how sure that is and which lines say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import IO
+
+from bot.crash.reader import headlines, read_records
+from bot.crash.report import CrashReport, Frame, Kind, Line, Skipped
+from bot.crash.transport import decode, records
+
+KERNEL_CRASH = frozenset(Kind)
+"""The kinds that mean: this kernel crashed, hung or complained about itself."""
+
+ALL = frozenset(Kind)
+"""Every kind that can be read."""
+
+MAX_TEXT = 64 * 1024 * 1024
+"""Characters (or bytes) of one text that are read; of a longer one, the first."""
+
+
+def read(text: str | bytes, kinds: Collection[Kind] = KERNEL_CRASH) -> list[CrashReport]:
+    """Return the crashes in ``text``, in order: the first is the cause, later ones follow from it.
+
+    Text without a crash gives an empty list. Never raises, whatever the text holds.
+    """
+    found = [report for report in read_records(records(text[:MAX_TEXT])) if report.kind in kinds]
+    return [replace(report, consequence=n > 0) for n, report in enumerate(found)]
+
+
+def read_stream(
+    file: IO[str] | IO[bytes], kinds: Collection[Kind] = KERNEL_CRASH
+) -> list[CrashReport]:
+    """Read ``file`` (text or binary) to its end, at most ``MAX_TEXT``, and return its crashes."""
+    return read(file.read(MAX_TEXT), kinds)
+
+
+def excerpt(text: str, limit: int = 3000) -> str:
+    """Cut ``text`` to ``limit`` characters, counted from the first headline, not the first line.
+
+    Without a headline the beginning is returned.
+    """
+    if len(text) <= limit:
+        return text
+    found = headlines(records(text[:MAX_TEXT]))
+    if not found:
+        return text[:limit]
+    lines = decode(text).split("\n")
+    return "\n".join(lines[found[0].record.number - 1 :])[:limit]
+
+
+__all__ = [
+    "ALL",
+    "KERNEL_CRASH",
+    "CrashReport",
+    "Frame",
+    "Kind",
+    "Line",
+    "Skipped",
+    "excerpt",
+    "read",
+    "read_stream",
+]

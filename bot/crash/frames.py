@@ -1,0 +1,99 @@
+"""Frames of call traces and instruction pointers: how each architecture and era prints them."""
+
+from __future__ import annotations
+
+import re
+
+from bot.crash.report import Frame
+from bot.crash.skips import SYSCALL_PREFIX
+from bot.crash.transport import Record
+
+PC = r"\[<?(?:0x)?[0-9a-f]+>?\]"
+FUNC = r"([a-zA-Z0-9_]+)[.+]"
+SRC = r"([a-zA-Z0-9\-_/.]+\.[a-z]+:[0-9]+)"
+
+FRAME = re.compile(rf"\s*(?:{PC} ){{0,2}}\.?{FUNC}")
+"""A frame of a trace, from the start of the line."""
+
+ARM_FRAME = re.compile(rf"\s*{PC} \(([a-zA-Z0-9_.]+)\) from {PC} \({FUNC}")
+
+POINTER = re.compile(
+    r"(?:IP:? |NIP:? |pc :? ?|PC is at:? |EIP is at |epc {0,3}: (?:[0-9a-f]{8,16} )?|TPC: <"
+    r"|Krnl PSW : [0-9a-f]{16} [0-9a-f]{16} \()"
+    rf"(?:(?!00[23]3:)(?:[0-9a-f]{{2,4}}:)?(?:{PC} {{1,4}}){{0,2}}\.?{FUNC}"
+    rf"|(?:[0-9]+:)?0x[0-9a-f]+|(?:[0-9]+:)?{PC} +\[< *\(null\)>\] +\(null\)"
+    r"|[0-9]+: +\(null\))"
+)
+"""An instruction pointer; the group is empty for an address without a name or in user space."""
+
+TRACE = re.compile(r"Call [Tt]race:|Backtrace:")
+
+TRACE_STARTS = (
+    re.compile(r"Call [Tt]race"),
+    re.compile(r"Allocated:"),
+    re.compile(r"Allocated by task [0-9]+:"),
+    re.compile(r"Freed:"),
+    re.compile(r"Freed by task [0-9]+:"),
+    re.compile(r"[^k] backtrace(?: \(crc [0-9a-fA-F]*\))?:"),
+    re.compile(r"Backtrace:"),
+    re.compile(r"Uninit was stored to memory at"),
+    re.compile(r"status: [0-9a-f]{16} badaddr: [0-9a-f]{16} cause: [0-9a-f]{16}"),
+)
+"""Lines that start a trace; the last (riscv64) may stand without one."""
+
+ANY_START = re.compile("|".join(f"(?:{start.pattern})" for start in TRACE_STARTS))
+START_HINTS = ("race", "located", "reed", "stored to", "badaddr")
+
+INTERLEAVED = re.compile(rf"(?: {PC})? should_fail(?:slab)?(?:\.[a-z0-9.]+)?\+0x")
+"""A frame of fault injection: another trace was printed into this one."""
+
+_DETAIL = re.compile(
+    r"(?P<guess>\? )?\.?(?P<raw>[a-zA-Z0-9_$]+(?:\.[a-zA-Z0-9_.]+)?)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)"
+    rf"[)>]?(?: (?:\./)?{SRC})?(?: \[(?P<module>[a-zA-Z0-9_]+)[^\]]*\])?"
+)
+_INLINE = re.compile(rf"\s{{0,4}}(?P<raw>[a-zA-Z0-9_]+) {SRC} \[inline\]")
+
+
+def name_of(symbol: str) -> str:
+    """Return the stable name of a symbol: without suffixes, offset and system call prefix."""
+    return SYSCALL_PREFIX.sub("", re.split(r"[.+]", symbol.lstrip("."), maxsplit=1)[0], count=1)
+
+
+def candidate(text: str) -> str | None:
+    """Return the raw function name when ``text`` is a frame of a trace."""
+    match = FRAME.match(text)
+    if match is not None:
+        return match[1]
+    if " from " in text:
+        match = ARM_FRAME.match(text)
+        if match is not None:
+            return match[1].split(".")[0]
+    return None
+
+
+def frame(record: Record, *, reliable: bool) -> Frame | None:
+    """Read one line of a trace with everything that it says."""
+    match = _DETAIL.search(record.text) or _INLINE.match(record.text)
+    if match is None:
+        return None
+    groups = match.groupdict()
+    return Frame(
+        function=name_of(match["raw"]),
+        raw=match["raw"],
+        module=groups.get("module"),
+        reliable=reliable and not groups.get("guess"),
+        line=record.number,
+    )
+
+
+def place(text: str, function: str) -> tuple[str | None, str | None]:
+    """Return (module, file:line) that a line prints beside ``function``."""
+    for match in _DETAIL.finditer(text):
+        if name_of(match["raw"]) == function:
+            return match["module"], match[3]
+    return None, None
+
+
+def doubtful(text: str) -> bool:
+    """Tell whether the kernel itself calls this frame a guess."""
+    return (" ? " in text and "<EOI>" not in text) or text.endswith(" (unreliable)")

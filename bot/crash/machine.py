@@ -1,0 +1,85 @@
+"""What a report says about the machine and the task: release, processor, comm, taint, hardware."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from bot.crash.transport import Record
+
+_TASK = re.compile(
+    r"(?:CPU: (?P<cpu>\d+) (?:UID: \d+ )?)?P[Ii][Dd]: (?P<pid>\d+),? [Cc]omm: (?P<comm>.{1,64}?) "
+    r"(?:Not tainted|Tainted: (?P<taint>[A-Z ]{1,40}?)) +(?:\[[^\]]{0,200}\],? )?"
+    r"\(?(?P<release>\d+\.\d+[^\s)]*)(?P<rest>.{0,200})"
+)
+_TAINT_WORDS = re.compile(r"Tainted: (?P<taint>[A-Z ]{1,40}?) (?:\[|,|\d)")
+_LINUX = re.compile(r"Linux version (?P<release>\d+\.\S+)")
+_HARDWARE = re.compile(r"Hardware name: ?(?P<hardware>.{1,200})")
+_OLD_HARDWARE = re.compile(r" #\d+ +(?P<hardware>[A-Z][^,#]{3,80}/\S.{0,60})$")
+_CPU = re.compile(r"\bCPU[#: ]{1,2}(?P<cpu>\d+)\b|on [cC][pP][uU]#? ?(?P<other>\d+)\b")
+_LOCKED = re.compile(r"stuck for \d+s! \[(?P<comm>.{1,32}):(?P<pid>\d+)\]")
+_BLOCKED = re.compile(r"INFO: task (?P<comm>.{1,32}):(?P<pid>\d+) (?:blocked|can't die)")
+
+_ARCHITECTURES = (
+    ("arm64", re.compile(r"^\s*pstate ?: |^\s*pc : .*\+0x|, arm64\b|ESR = 0x|ESR: 0x")),
+    ("arm", re.compile(r"^PC is at |^\s*r10: [0-9a-f]{8} ")),
+    ("riscv64", re.compile(r"^\s*epc ?: .* ra ?: |^status: [0-9a-f]{16} badaddr")),
+    ("ppc64", re.compile(r"^NIP(?: \[|:  ?[0-9a-fc])")),
+    ("s390x", re.compile(r"^Krnl PSW")),
+    ("mips", re.compile(r"^epc   : ")),
+    ("i386", re.compile(r"^\s*EIP: |^EAX: ")),
+    ("x86_64", re.compile(r"^\s*RIP: |^\s*R[AD]X: [0-9a-f]{16}|^IP: \[<ffff")),
+)
+_HINTS = ("omm: ", "Linux version", "Hardware name", "CPU", "cpu", "stuck for", "INFO: task")
+_ARCH_HINTS = (
+    "pstate", "pc :", "ESR", "PC is", "r10:", "epc", "badaddr", "NIP", "Krnl", "EIP", "EAX",
+    "RIP", "RAX", "RDX", "IP: ", "arm64",
+)  # fmt: skip
+
+
+def machine(before: Sequence[Record], lines: Sequence[Record]) -> dict[str, Any]:
+    """Return the attributes that ``lines`` (of one report) and those ``before`` it tell.
+
+    Keys are those of the report: release, arch, taint, comm, pid, cpu, hardware. The first line
+    that tells one of them wins, lines of the report before those in front of it.
+    """
+    found: dict[str, Any] = {}
+    for record in lines:
+        _look(record.text, found)
+    for record in before:
+        if "Linux version" in record.text:
+            match = _LINUX.search(record.text)
+            if match is not None:
+                found.setdefault("release", match["release"])
+    for number in ("pid", "cpu"):
+        if number in found:
+            found[number] = int(found[number])
+    if found.get("taint") is not None:
+        found["taint"] = "".join(found["taint"].split()) or None
+    return found
+
+
+def _look(text: str, found: dict[str, Any]) -> None:
+    if "arch" not in found and any(hint in text for hint in _ARCH_HINTS):
+        for name, pattern in _ARCHITECTURES:
+            if pattern.search(text):
+                found["arch"] = name
+                break
+    if not any(hint in text for hint in _HINTS):
+        return
+    for pattern in (_TASK, _LOCKED, _BLOCKED, _HARDWARE, _LINUX, _TAINT_WORDS):
+        match = pattern.search(text)
+        if match is None:
+            continue
+        if pattern is _TASK:
+            old = _OLD_HARDWARE.search(text)
+            if old is not None:
+                found.setdefault("hardware", old["hardware"].strip())
+        for key, value in match.groupdict().items():
+            if value is not None and key != "rest":
+                found.setdefault(key, value.strip())
+    if "cpu" not in found:
+        match = _CPU.search(text)
+        if match is not None:
+            found["cpu"] = match["cpu"] or match["other"]

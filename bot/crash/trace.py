@@ -1,0 +1,64 @@
+"""The call trace of a report, and whether it is complete enough to be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.crash.frames import ANY_START, START_HINTS, TRACE_STARTS, candidate, frame
+from bot.crash.report import Frame
+from bot.crash.transport import Record
+
+MAX_FRAMES = 128
+_NEAR = 15
+_UNAVAILABLE = "(stack is not available)"
+
+
+def trace_of(lines: Sequence[Record], guesses: Sequence[Record]) -> tuple[Frame, ...]:
+    """Return the frames of the first call trace, guesses of the kernel among them."""
+    frames: list[Frame] = []
+    doubted = {id(record) for record in guesses}
+    begun = False
+    for record in sorted((*lines, *guesses), key=lambda record: record.number):
+        if any(hint in record.text for hint in START_HINTS) and ANY_START.search(record.text):
+            if begun and frames:
+                break
+            begun = True
+            continue
+        if begun and "+0x" in record.text or "[inline]" in record.text:
+            read = frame(record, reliable=id(record) not in doubted)
+            if read is not None:
+                frames.append(read)
+                if len(frames) >= MAX_FRAMES:
+                    break
+    return tuple(frames)
+
+
+def broken_trace(lines: Sequence[Record]) -> str | None:
+    """Say why the traces of a report cannot be complete; None when they look whole."""
+    seen = False
+    texts = [record.text for record in lines]
+    starts = [
+        n
+        for n, text in enumerate(texts)
+        if any(hint in text for hint in START_HINTS) and ANY_START.search(text)
+    ]
+    for start in TRACE_STARTS:
+        first = next((n for n in starts if start.search(texts[n])), None)
+        if first is None:
+            continue
+        if len(texts) - first < 3:
+            return "the call trace is cut off"
+        whole = _frames_near(texts, first)
+        seen = seen or whole
+        if not whole and start is not TRACE_STARTS[-1]:
+            return "a call trace without frames"
+    return None if seen else "no call trace"
+
+
+def _frames_near(texts: Sequence[str], first: int) -> bool:
+    for text in texts[first + 1 : first + 1 + _NEAR]:
+        if any(hint in text for hint in START_HINTS) and ANY_START.search(text):
+            return False
+        if _UNAVAILABLE in text or candidate(text) is not None:
+            return True
+    return False
