@@ -12,13 +12,15 @@ from typing import IO
 
 from bot.crash.reader import headlines, read_records
 from bot.crash.report import CrashReport, Frame, Kind, Line, Skipped
-from bot.crash.transport import decode, records
+from bot.crash.transport import records
 
 KERNEL_CRASH = frozenset(Kind)
 """The kinds that mean: this kernel crashed, hung or complained about itself."""
 
 ALL = frozenset(Kind)
 """Every kind that can be read."""
+
+_LEAD = 80
 
 MAX_TEXT = 64 * 1024 * 1024
 """Characters (or bytes) of one text that are read; of a longer one, the first."""
@@ -50,8 +52,12 @@ def excerpt(text: str, limit: int = 3000) -> str:
     found = headlines(records(text[:MAX_TEXT]))
     if not found:
         return text[:limit]
-    lines = decode(text).split("\n")
-    return "\n".join(lines[found[0].record.number - 1 :])[:limit]
+    lines = text.split("\n")
+    number = found[0].record.number
+    first = lines[number - 1]
+    if len(first) > limit:
+        first = first[max(0, first.find(found[0].literal) - _LEAD) :]
+    return "\n".join([first, *lines[number:]])[:limit]
 
 
 __all__ = [

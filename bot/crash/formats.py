@@ -42,6 +42,7 @@ class Look(Enum):
     INTERRUPTED = (
         (_TIMER, _POINTER, FRAMES),
         (re.compile(r"apic_timer_interrupt|Exception stack|el1h_64_irq"), FRAMES),
+        (re.compile(r"NMI backtrace for cpu"), _POINTER, _CALLS, FRAMES),
     )
     LOCKS = ((_AT, _AT, FRAMES),)
     BECAME = ((re.compile(r"which became .* at:"), FRAMES),)
@@ -52,7 +53,8 @@ class Look(Enum):
     @property
     def ways(self) -> tuple[Steps, ...]:
         """The walks to try, in order."""
-        return self.value
+        ways: tuple[Steps, ...] = self.value
+        return ways
 
 
 class Pick(Enum):
@@ -256,7 +258,7 @@ _WARNING = (
     row("WARNING:", r"WARNING: lock held when returning to user space",
         "WARNING: lock held when returning to user space in {func}", Kind.LOCKDEP,
         details=(HELD, LOCK_AT), traced=False),
-    _warning(r"WARNING: .*mm/.*\.c.* k?.?malloc", "WARNING: kmalloc bug in {frame}", ALLOCATORS),
+    _warning(r"WARNING: [^/]*\bmm/[\w/.-]+\.c\S* (?:at )?k?.?malloc", "WARNING: kmalloc bug in {frame}", ALLOCATORS),
     _warning(r"WARNING: .*mm/vmalloc.c.*__vmalloc_node",
              "WARNING: zero-size vmalloc in {frame}"),
     _warning(r"WARNING: .* usb_submit_urb", "WARNING in {frame}/usb_submit_urb", USB),
@@ -308,7 +310,7 @@ _INFO = (
         Kind.LOCKDEP, details=(r"is trying to acquire lock", r"at: @PC +@FUNC")),
     row("INFO:", r"INFO: inconsistent lock state", "inconsistent lock state in {func}",
         Kind.LOCKDEP, details=(r"takes", r"at: @PC +@FUNC")),
-    row("INFO:", r"INFO: rcu_(?:preempt|sched|bh)(?:_state)? (?:self-)?detected(?: expedited)? "
+    row("INFO:", r"INFO: rcu_(?:preempt|sched|bh|tasks)(?:_\w+)? (?:self-)?detected(?: expedited)? "
         r"stall", "INFO: rcu detected stall in {frame}", Kind.RCU_STALL, Look.INTERRUPTED,
         pick=Pick.STALL, alts=STALL, plumbing="apic_timer_interrupt|rcu"),
     row("INFO:", r"INFO: trying to register non-static key",
@@ -316,7 +318,7 @@ _INFO = (
         plumbing="stack|lock|IRQ"),
     row("INFO:", r"INFO: suspicious RCU usage", "INFO: suspicious RCU usage in {frame}",
         Kind.LOCKDEP, Look.TRACE, details=(r".*?@SRC",), plumbing="rcu|kmem|slab"),
-    row("INFO:", r"INFO: task .* blocked for more than [0-9]+ seconds",
+    row("INFO:", r"INFO: task .* blocked (?:in I/O wait )?for more than [0-9]+ seconds",
         "INFO: task hung in {frame}", Kind.HUNG_TASK, Look.TRACE, pick=Pick.HANG, alts=HANG),
     row("INFO:", r"INFO: task .* can't die for more than .* seconds",
         "INFO: task can't die in {frame}", Kind.HUNG_TASK, Look.TRACE, alts=HANG,
@@ -421,8 +423,11 @@ _TRAPS = (
 FORMATS = (*_TRAPS[:1], *_BUG, *_WARNING, *_INFO, *_TRAPS[1:])
 """Every format; of several that fit one line, the first wins."""
 
-UNNAMED = {"BUG:": Kind.BUG, "WARNING:": Kind.WARNING, "INFO:": Kind.OTHER}
-"""Literals whose line is taken as the title itself when no format fits."""
+UNNAMED = {"BUG:": Kind.BUG, "WARNING:": Kind.WARNING}
+"""Literals whose line is taken as the title itself when no format fits and nothing else is."""
+
+PROGRAM = re.compile(r"[\w.-]{1,64}\[\d{1,10}\]: ")
+"""How a program, not the kernel, begins its line."""
 
 QUIET: dict[str, tuple[str, ...]] = {
     "BUG:": (r"ODEBUG:", r"Boot_DEBUG:", r"xlog_status:", r"DEBUG:"),
@@ -437,6 +442,7 @@ QUIET: dict[str, tuple[str, ...]] = {
         r"WARNING: kernel not compiled with CPU_SRSO",
         r"EXT4-[Ff][Ss](?: \(.*\))?:",
         r"XFS \([\w-]+\): WARNING",
+        r"(?i:uses (?:deprecated v2 capabilities|wireless extensions))",
     ),
     "INFO:": (
         r"INFO: lockdep is turned off",
@@ -475,7 +481,7 @@ INTRUDERS = (
 
 @lru_cache(maxsize=1)
 def by_literal() -> dict[str, tuple[Format, ...]]:
-    """The formats, grouped by their literal, in the order of the table."""
+    """Return the formats, grouped by their literal, in the order of the table."""
     groups: dict[str, list[Format]] = {}
     for entry in FORMATS:
         groups.setdefault(entry.literal, []).append(entry)
@@ -484,7 +490,7 @@ def by_literal() -> dict[str, tuple[Format, ...]]:
 
 @lru_cache(maxsize=1)
 def quiet() -> dict[str, re.Pattern[str]]:
-    """The lines to keep silent about, one pattern a literal."""
+    """Return what to keep silent about, one pattern a literal."""
     return {
         literal: re.compile("|".join(f"(?:{p})" for p in patterns))
         for literal, patterns in QUIET.items()

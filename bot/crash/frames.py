@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from bot.crash.report import Frame
-from bot.crash.skips import SYSCALL_PREFIX
+from bot.crash.skips import SYSCALL_PREFIXES
 from bot.crash.transport import Record
 
 PC = r"\[<?(?:0x)?[0-9a-f]+>?\]"
@@ -54,21 +55,34 @@ _DETAIL = re.compile(
 _INLINE = re.compile(rf"\s{{0,4}}(?P<raw>[a-zA-Z0-9_]+) {SRC} \[inline\]")
 
 
+@lru_cache(maxsize=16384)
+def names_of(symbol: str) -> tuple[str, ...]:
+    """Return the stable name of a symbol, then the longer names that it was made of.
+
+    Suffixes and the offset go without a trace; each system call prefix leaves a longer name.
+    """
+    names = [re.split(r"[.+]", symbol.lstrip("."), maxsplit=1)[0]]
+    for prefix in SYSCALL_PREFIXES:
+        if names[-1].startswith(prefix) and len(names[-1]) > len(prefix):
+            names.append(names[-1].removeprefix(prefix))
+    return tuple(reversed(names))
+
+
 def name_of(symbol: str) -> str:
     """Return the stable name of a symbol: without suffixes, offset and system call prefix."""
-    return SYSCALL_PREFIX.sub("", re.split(r"[.+]", symbol.lstrip("."), maxsplit=1)[0], count=1)
+    return names_of(symbol)[0]
 
 
-def candidate(text: str) -> str | None:
-    """Return the raw function name when ``text`` is a frame of a trace."""
+def candidates(text: str) -> tuple[str, ...]:
+    """Return the raw function names when ``text`` is a frame of a trace; 32-bit arm prints two."""
     match = FRAME.match(text)
     if match is not None:
-        return match[1]
+        return (match[1],)
     if " from " in text:
         match = ARM_FRAME.match(text)
         if match is not None:
-            return match[1].split(".")[0]
-    return None
+            return match[1].split(".")[0], match[2]
+    return ()
 
 
 def frame(record: Record, *, reliable: bool) -> Frame | None:

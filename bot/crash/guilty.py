@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bot.crash.formats import Format, Pick, Steps
-from bot.crash.frames import ANY_START, INTERLEAVED, START_HINTS, candidate, name_of
+from bot.crash.frames import ANY_START, INTERLEAVED, START_HINTS, candidates, name_of, names_of
 from bot.crash.report import Skipped
 from bot.crash.skips import ANCHORS, CROSS_CALL, HANG_GROUPS, HANG_SKIP, rule_of
 from bot.crash.transport import Record
@@ -15,10 +15,11 @@ MAX_SKIPPED = 64
 
 
 class Suspect(NamedTuple):
-    """A function that may be guilty, and the line that names it."""
+    """A function that may be guilty, the line that names it, and its longer names."""
 
     function: str
     record: Record
+    also: tuple[str, ...] = ()
 
 
 class Verdict(NamedTuple):
@@ -90,18 +91,16 @@ class _Walk:
                 if match is not None:
                     self._suspect([group for group in match.groups() if group], record)
                     return 1
-            raw = candidate(text)
-            if raw is not None:
-                self._suspect([raw], record)
+            self._suspect(candidates(text), record)
         return 0
 
     def _suspect(self, names: Sequence[str], record: Record) -> None:
         for name in names:
             rule = rule_of(name, self.entry.plumbing)
             if rule is None:
-                self.suspects.append(Suspect(name_of(name), record))
-                return
-            if len(self.skipped) < MAX_SKIPPED:
+                function, *also = names_of(name)
+                self.suspects.append(Suspect(function, record, tuple(also)))
+            elif len(self.skipped) < MAX_SKIPPED:
                 self.skipped.append(Skipped(function=name_of(name), rule=rule))
 
     def _close(self) -> None:
@@ -134,7 +133,7 @@ def _below_anchor(suspects: Sequence[Suspect]) -> Suspect | None:
     for suspect in suspects:
         if ANCHORS.search(suspect.function):
             if CROSS_CALL in suspect.function:
-                return Suspect(CROSS_CALL, suspect.record)
+                return _renamed(suspect, CROSS_CALL)
             return below
         below = suspect
     return None
@@ -144,8 +143,15 @@ def _waited_for(suspects: Sequence[Suspect]) -> Suspect | None:
     for suspect in suspects:
         for part, shared in HANG_GROUPS:
             if part in suspect.function:
-                return Suspect(shared or suspect.function, suspect.record)
+                return _renamed(suspect, shared or suspect.function)
     for suspect in suspects:
         if HANG_SKIP.search(suspect.function) is None:
             return suspect
     return None
+
+
+def _renamed(suspect: Suspect, name: str) -> Suspect:
+    """Give a suspect its group's name; its own becomes one that it is known by as well."""
+    if name == suspect.function:
+        return suspect
+    return Suspect(name, suspect.record, (suspect.function, *suspect.also))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.crash.transport import Record
 
+MAX_LINES = 400
+"""Lines of a report that are searched."""
+
 _TASK = re.compile(
     r"(?:CPU: (?P<cpu>\d+) (?:UID: \d+ )?)?P[Ii][Dd]: (?P<pid>\d+),? [Cc]omm: (?P<comm>.{1,64}?) "
     r"(?:Not tainted|Tainted: (?P<taint>[A-Z ]{1,40}?)) +(?:\[[^\]]{0,200}\],? )?"
-    r"\(?(?P<release>\d+\.\d+[^\s)]*)(?P<rest>.{0,200})"
+    r"\(?(?P<release>\d+\.\d+[^\s)]*)"
 )
 _TAINT_WORDS = re.compile(r"Tainted: (?P<taint>[A-Z ]{1,40}?) (?:\[|,|\d)")
 _LINUX = re.compile(r"Linux version (?P<release>\d+\.\S+)")
@@ -45,8 +48,8 @@ def machine(before: Sequence[Record], lines: Sequence[Record]) -> dict[str, Any]
     that tells one of them wins, lines of the report before those in front of it.
     """
     found: dict[str, Any] = {}
-    for record in lines:
-        _look(record.text, found)
+    for record in lines[:MAX_LINES]:
+        _look(record.text[:512], found)
     for record in before:
         if "Linux version" in record.text:
             match = _LINUX.search(record.text)
@@ -62,24 +65,21 @@ def machine(before: Sequence[Record], lines: Sequence[Record]) -> dict[str, Any]
 
 def _look(text: str, found: dict[str, Any]) -> None:
     if "arch" not in found and any(hint in text for hint in _ARCH_HINTS):
-        for name, pattern in _ARCHITECTURES:
-            if pattern.search(text):
-                found["arch"] = name
-                break
+        arch = next((name for name, pattern in _ARCHITECTURES if pattern.search(text)), None)
+        if arch is not None:
+            found["arch"] = arch
     if not any(hint in text for hint in _HINTS):
         return
-    for pattern in (_TASK, _LOCKED, _BLOCKED, _HARDWARE, _LINUX, _TAINT_WORDS):
+    for pattern in (_TASK, _LOCKED, _BLOCKED, _HARDWARE, _LINUX, _TAINT_WORDS, _CPU):
         match = pattern.search(text)
-        if match is None:
-            continue
-        if pattern is _TASK:
-            old = _OLD_HARDWARE.search(text)
-            if old is not None:
-                found.setdefault("hardware", old["hardware"].strip())
-        for key, value in match.groupdict().items():
-            if value is not None and key != "rest":
-                found.setdefault(key, value.strip())
-    if "cpu" not in found:
-        match = _CPU.search(text)
         if match is not None:
-            found["cpu"] = match["cpu"] or match["other"]
+            _keep(match.groupdict(), found)
+            if pattern is _TASK:
+                old = _OLD_HARDWARE.search(text)
+                _keep(old.groupdict() if old else {}, found)
+
+
+def _keep(groups: Mapping[str, str | None], found: dict[str, Any]) -> None:
+    for key, value in groups.items():
+        if value is not None:
+            found.setdefault("cpu" if key == "other" else key, value.strip())

@@ -7,14 +7,16 @@ writes the report. It knows no crash by itself.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import accumulate
 
-from bot.crash.formats import CONTINUES, ECHO, UNNAMED, Format, by_literal, quiet
+from bot.crash.formats import CONTINUES, ECHO, PROGRAM, UNNAMED, Format, by_literal, quiet
 from bot.crash.frames import place
 from bot.crash.guilty import Suspect, Verdict, judge
 from bot.crash.machine import machine
-from bot.crash.report import CrashReport, Frame, Line
+from bot.crash.report import CrashReport, Frame, Kind, Line
 from bot.crash.titles import anonymous, stamped
 from bot.crash.trace import broken_trace, trace_of
 from bot.crash.transport import FOREIGN, STAMPED, Record
@@ -23,6 +25,12 @@ from bot.crash.window import Headline, Window, cut
 MAX_REPORTS = 32
 """Reports of one text; whatever follows is a consequence of a consequence."""
 
+MAX_AHEAD = 64
+"""Headlines that are looked at to find where a report ends."""
+
+MAX_HEADLINE = 320
+"""Characters of a headline that are compared with the formats."""
+
 MAX_BEFORE = 400
 """Lines before a headline that may tell the kernel release."""
 
@@ -30,23 +38,34 @@ _MID_LINE = re.compile(r"\[ {0,7}\d{1,10}\.\d{6}\](?:\[ {0,12}([CT]\d{1,10})\])?
 _SOURCE = re.compile(r"\b(?:at|in) ([\w./-]{1,200}\.(?:c|h|rs|S):\d{1,7})")
 _CLOSING = ("---[ end ", "Rebooting in", "Kernel Offset:")
 
-Fit = tuple[Format | None, int, dict[str, str]]
-
 
 def headlines(records: Sequence[Record]) -> list[Headline]:
     """Find every line that announces a crash, in order."""
-    literals = tuple(by_literal())
     hushed = quiet()
     found: list[Headline] = []
-    for index, record in enumerate(records):
-        text = record.text
-        if record.context == FOREIGN or not any(literal in text for literal in literals):
+    for order, literals in sorted(_hits([record.text for record in records]).items()):
+        record = records[order]
+        if record.context == FOREIGN:
             continue
         for literal in literals:
-            if literal in text and not (literal in hushed and hushed[literal].search(text)):
-                found.append(Headline(index, _from_stamp(record, literal), literal))
+            if literal not in hushed or not hushed[literal].search(record.text[:MAX_HEADLINE]):
+                found.append(Headline(_from_stamp(record, literal), literal))
                 break
     return found
+
+
+def _hits(texts: Sequence[str]) -> dict[int, list[str]]:
+    """Say which lines hold which literals, by one scan of the whole buffer for each."""
+    buffer = "\n".join(texts)
+    starts = list(accumulate((len(text) + 1 for text in texts), initial=0))
+    hits: dict[int, list[str]] = {}
+    for literal in by_literal():
+        at = buffer.find(literal)
+        while at >= 0:
+            order = bisect_right(starts, at) - 1
+            hits.setdefault(order, []).append(literal)
+            at = buffer.find(literal, starts[order + 1])
+    return hits
 
 
 def _from_stamp(record: Record, literal: str) -> Record:
@@ -62,48 +81,44 @@ def _from_stamp(record: Record, literal: str) -> Record:
 
 
 def read_records(records: Sequence[Record]) -> list[CrashReport]:
-    """Read every crash, in order; those after the first are marked as consequences."""
+    """Read every crash, in order; those after the first are marked as consequences.
+
+    A complaint of the kernel that no format knows is a report only where nothing else is.
+    """
     heads = headlines(records)
     reports: list[CrashReport] = []
-    covered = -1
-    for place_, head in enumerate(heads):
+    unknown: int | None = None
+    for n, head in enumerate(heads):
         if len(reports) >= MAX_REPORTS:
             break
-        if head.index <= covered or (reports and _said_again(head)):
+        if reports and _said_again(head):
             continue
-        window = cut(records, heads[place_ : place_ + 64])
-        fit = _fit(window, head)
-        if fit is None or (reports and fit[0] is None):
-            continue
-        covered = window.indices[fit[1]]
-        before = records[max(0, head.index - MAX_BEFORE) : head.index]
-        reports.append(_report(window, fit, before))
+        if _rows(head):
+            window = cut(records, heads[n : n + MAX_AHEAD])
+            reports.append(_report(window, head, _before(records, head)))
+        elif unknown is None and _kernels(head):
+            unknown = n
+    if not reports and unknown is not None:
+        head = heads[unknown]
+        window = cut(records, heads[unknown : unknown + MAX_AHEAD])
+        reports.append(_plain(window, head, _before(records, head)))
     return [replace(report, consequence=n > 0) for n, report in enumerate(reports)]
 
 
 def _said_again(head: Headline) -> bool:
-    text = head.record.text
+    text = head.record.text[:MAX_HEADLINE]
     return CONTINUES.search(text) is not None and ECHO.search(text) is not None
 
 
-def _fit(window: Window, head: Headline) -> Fit | None:
-    """Find the first row that fits the headline, or a later line of the same report and sort."""
+def _rows(head: Headline) -> list[tuple[Format, re.Match[str]]]:
+    """Return the formats that fit a headline, in the order of the table."""
+    text = head.record.text[: head.record.text.index(head.literal) + MAX_HEADLINE]
     rows = by_literal()[head.literal]
-    for at, record in enumerate(window.lines):
-        if head.literal not in record.text:
-            continue
-        known = False
-        for entry in rows:
-            match = entry.pattern.search(record.text)
-            if match is None:
-                continue
-            known = True
-            groups = _details(entry, window.lines[at + 1 :])
-            if groups is not None:
-                return entry, at, {**match.groupdict(default=""), **groups}
-        if known:
-            break
-    return _unnamed(head)
+    return [(entry, match) for entry in rows if (match := entry.pattern.search(text)) is not None]
+
+
+def _before(records: Sequence[Record], head: Headline) -> Sequence[Record]:
+    return records[max(0, head.record.order - MAX_BEFORE) : head.record.order]
 
 
 def _details(entry: Format, lines: Iterable[Record]) -> dict[str, str] | None:
@@ -112,7 +127,7 @@ def _details(entry: Format, lines: Iterable[Record]) -> dict[str, str] | None:
     rest = iter(lines)
     for detail in entry.details:
         for record in rest:
-            match = detail.search(record.text)
+            match = detail.search(record.text[:MAX_HEADLINE])
             if match is not None:
                 groups |= match.groupdict(default="")
                 break
@@ -121,65 +136,81 @@ def _details(entry: Format, lines: Iterable[Record]) -> dict[str, str] | None:
     return groups
 
 
-def _unnamed(head: Headline) -> Fit | None:
-    """Take an unknown headline of the kernel as its own title."""
-    if head.literal not in UNNAMED:
-        return None
-    return None, 0, {"line": head.record.text[head.record.text.index(head.literal) :]}
+def _kernels(head: Headline) -> bool:
+    """Tell whether a headline that no row knows is the kernel's own and no program's."""
+    text = head.record.text
+    return head.literal in UNNAMED and bool(head.record.context) and PROGRAM.match(text) is None
 
 
-def _report(window: Window, fit: Fit, before: Sequence[Record]) -> CrashReport:
-    entry, at, groups = fit
-    headline = window.lines[at]
-    if entry is None:
-        return _plain(window, headline, groups["line"], before)
-    verdict = judge(_from_headline(window.lines[at:], entry), entry)
+def _report(window: Window, head: Headline, before: Sequence[Record]) -> CrashReport:
+    for entry, match in _rows(head):
+        groups = _details(entry, window.lines[1:])
+        if groups is not None:
+            names = {**match.groupdict(default=""), **groups}
+            return _fitted(window, entry, match, names, before)
+    return _plain(window, head, before)
+
+
+def _fitted(
+    window: Window,
+    entry: Format,
+    match: re.Match[str],
+    groups: dict[str, str],
+    before: Sequence[Record],
+) -> CrashReport:
+    first = window.lines[0]
+    verdict = judge([first._replace(text=first.text[match.start() :]), *window.lines[1:]], entry)
     names = _names(groups, verdict)
     raw_title = entry.title.format_map(names)
     title = anonymous(raw_title)
     function = _function(entry, names)
     suspect = verdict.suspects[0] if verdict.suspects else None
-    module, location = _place(suspect, function, headline)
-    trace = trace_of(window.lines[at:], window.guesses)
+    module, location = _place(suspect, function, first)
+    trace = trace_of(window.lines, window.guesses)
+    reason = _broken(entry, verdict, raw_title, window)
     return CrashReport(
         title=title,
         kind=entry.kind,
-        alt_titles=tuple(anonymous(alt.format_map(names)) for alt in entry.alts),
+        alt_titles=_alternatives(entry, names, suspect, title),
         function=function,
         module=module,
         location=location,
         trace=trace,
         skipped=verdict.skipped,
-        evidence=_evidence(headline, verdict, suspect),
+        evidence=_evidence(first, verdict, suspect),
         panicked=window.panicked,
-        corrupted_reason=(reason := _broken(entry, verdict, raw_title, window)),
         corrupted=reason is not None,
-        start=window.lines[0].number,
+        corrupted_reason=reason,
+        start=first.number,
         end=_end(window, trace),
         **machine(before, window.lines),
     )
 
 
-def _plain(window: Window, headline: Record, line: str, before: Sequence[Record]) -> CrashReport:
-    literal = next(literal for literal in UNNAMED if line.startswith(literal))
+def _plain(window: Window, head: Headline, before: Sequence[Record]) -> CrashReport:
+    """Take a headline as its own title."""
+    line = head.record.text[head.record.text.index(head.literal) :]
+    reason = _doubt(head, line)
+    known = _rows(head)
     return CrashReport(
         title=anonymous(line),
-        kind=UNNAMED[literal],
-        evidence=(_line(headline),),
+        kind=known[0][0].kind if known else UNNAMED.get(head.literal, Kind.OTHER),
+        evidence=(_line(head.record),),
         panicked=window.panicked,
-        corrupted=stamped(line),
-        corrupted_reason="two lines are printed into each other" if stamped(line) else None,
-        start=headline.number,
-        end=headline.number,
+        corrupted=reason is not None,
+        corrupted_reason=reason,
+        start=head.record.number,
+        end=head.record.number,
         **machine(before, window.lines),
     )
 
 
-def _from_headline(lines: list[Record], entry: Format) -> list[Record]:
-    """Let the first line begin at the headline itself, not at what stands in front of it."""
-    match = entry.pattern.search(lines[0].text)
-    start = match.start() if match else 0
-    return [lines[0]._replace(text=lines[0].text[start:]), *lines[1:]]
+def _doubt(head: Headline, line: str) -> str | None:
+    if stamped(line[:MAX_HEADLINE]):
+        return "two lines are printed into each other"
+    if _rows(head):
+        return "the lines that belong to this headline are missing"
+    return None
 
 
 def _names(groups: dict[str, str], verdict: Verdict) -> dict[str, str]:
@@ -188,6 +219,17 @@ def _names(groups: dict[str, str], verdict: Verdict) -> dict[str, str]:
     names["frame"] = found[0] if found else "corrupted"
     names["origin"] = found[1] if len(found) > 1 else "corrupted"
     return names
+
+
+def _alternatives(
+    entry: Format, names: dict[str, str], suspect: Suspect | None, title: str
+) -> tuple[str, ...]:
+    """Return what else the crash may be called: other formats, the function's longer names."""
+    found: dict[str, None] = {}
+    for frame in (names["frame"], *(suspect.also if suspect else ())):
+        for template in (entry.title, *entry.alts):
+            found[anonymous(template.format_map({**names, "frame": frame}))] = None
+    return tuple(name for name in found if name != title)
 
 
 def _function(entry: Format, names: dict[str, str]) -> str | None:

@@ -121,17 +121,16 @@ SKIP = (
         name="inode, dentry or page cache plumbing",
         words=(
             "^iput$", "^iput_final$", "^ihold$", "find_lock_entries",
-            "truncate_inode_pages_range", "drop_nlink", "dput",
+            "truncate_inode_pages_range", "drop_nlink", "dput", "^mark_buffer_dirty$",
         ),
     ),
 )  # fmt: skip
 
-SYSCALL_PREFIX = re.compile(
-    r"(?:SYSC_)?(?:SyS_)?(?:sys_)?(?:__x64_)?(?:__ia32_)?(?:__arm64_)?(?:____sys_)?"
-    r"(?:___sys_)?(?:__sys_)?(?:__se_)?(?:__se_sys_)?(?:__do_sys_)?(?:compat_SYSC_)?"
-    r"(?:compat_SyS_)?(?:ksys_)?"
-)
-"""What architectures and kernel versions put in front of a system call's name."""
+SYSCALL_PREFIXES = (
+    "SYSC_", "SyS_", "__se_", "sys_", "__x64_", "__ia32_", "__arm64_", "____sys_", "___sys_",
+    "__sys_", "__se_sys_", "__do_sys_", "compat_SYSC_", "compat_SyS_", "ksys_",
+)  # fmt: skip
+"""What kernel versions and architectures put before a system call's name, in stripping order."""
 
 ANCHORS = re.compile(
     "|".join(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.crash.frames import ANY_START, START_HINTS, TRACE_STARTS, candidate, frame
+from bot.crash.frames import ANY_START, START_HINTS, TRACE_STARTS, candidates, frame
 from bot.crash.report import Frame
 from bot.crash.transport import Record
 
@@ -16,16 +16,16 @@ _UNAVAILABLE = "(stack is not available)"
 def trace_of(lines: Sequence[Record], guesses: Sequence[Record]) -> tuple[Frame, ...]:
     """Return the frames of the first call trace, guesses of the kernel among them."""
     frames: list[Frame] = []
-    doubted = {id(record) for record in guesses}
+    doubted = {record.order for record in guesses}
     begun = False
-    for record in sorted((*lines, *guesses), key=lambda record: record.number):
+    for record in sorted((*lines, *guesses), key=lambda record: record.order):
         if any(hint in record.text for hint in START_HINTS) and ANY_START.search(record.text):
             if begun and frames:
                 break
             begun = True
             continue
-        if begun and "+0x" in record.text or "[inline]" in record.text:
-            read = frame(record, reliable=id(record) not in doubted)
+        if begun and ("+0x" in record.text or "[inline]" in record.text):
+            read = frame(record, reliable=record.order not in doubted)
             if read is not None:
                 frames.append(read)
                 if len(frames) >= MAX_FRAMES:
@@ -59,6 +59,6 @@ def _frames_near(texts: Sequence[str], first: int) -> bool:
     for text in texts[first + 1 : first + 1 + _NEAR]:
         if any(hint in text for hint in START_HINTS) and ANY_START.search(text):
             return False
-        if _UNAVAILABLE in text or candidate(text) is not None:
+        if _UNAVAILABLE in text or candidates(text):
             return True
     return False

@@ -24,12 +24,13 @@ FOREIGN = "foreign"
 
 
 class Record(NamedTuple):
-    """One kernel line: its number in the original text, that text, the bare line, its context.
+    """One kernel line: its place, its number in the original text, that text, the bare line.
 
     ``context`` is the caller id (``T123``, ``C0``), ``console`` for a kernel line without one,
     ``foreign`` for another program's line, or empty where nothing stood in front of the line.
     """
 
+    order: int
     number: int
     raw: str
     text: str
@@ -51,9 +52,9 @@ _TYPOGRAPHY = str.maketrans(
         "\u200b": None,
         "\u2060": None,
         "\ufeff": None,
-        "\u2028": "\n",
-        "\u2029": "\n",
-        "\x85": "\n",
+        "\u2028": " ",
+        "\u2029": " ",
+        "\x85": " ",
     }
 )
 _ENTITIES = (
@@ -112,23 +113,24 @@ def decode(text: str | bytes) -> str:
 def records(text: str | bytes) -> list[Record]:
     """Split console text into clean records, in order. Never raises, linear in its length."""
     found: list[Record] = []
-    for number, line in enumerate(_clean(decode(text)).split("\n"), start=1):
-        if len(line) > MAX_LINE and "\\" not in line and line.count("[") < 3:
-            line = line[:MAX_LINE]
-        for piece, context in _pieces(line):
-            found.append(_record(number, piece, context))
+    original = decode(text).replace("\r\n", "\n")
+    cleaned = _clean(original)
+    for number, (raw, line) in enumerate(
+        zip(original.split("\n"), cleaned.split("\n"), strict=True), start=1
+    ):
+        pieces = list(_pieces(line))
+        for piece, context in pieces:
+            shown = raw[:MAX_LINE] if len(pieces) == 1 else piece
+            found.append(_record(len(found), number, shown, piece, context))
     return found
 
 
 def _clean(text: str) -> str:
     """Undo what happened to characters; the number of lines stays the same."""
-    text = text.replace("\r\n", "\n")
     if "\x1b" in text:
         text = _ANSI.sub("", text)
     if not text.isascii():
-        kept = text.count("\n")
-        plain = text.translate(_TYPOGRAPHY)
-        text = plain if plain.count("\n") == kept else plain.replace("\x85", " ")
+        text = text.translate(_TYPOGRAPHY)
     if "&" in text:
         for _ in range(3):
             before = text
@@ -157,7 +159,7 @@ def _pieces(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _unfold(line: str) -> Iterator[str]:
-    """Undo line breaks that were written as ``\\n`` or replaced by blanks."""
+    """Undo line breaks that were written out or replaced by blanks."""
     if line.count("\\n") >= 2:
         parts = _LITERAL_BREAK.split(line)
         yield from (part.replace("\\t", "\t")[:MAX_LINE] for part in parts)
@@ -193,34 +195,31 @@ def _from_json(line: str) -> tuple[str, str] | None:
     return None
 
 
-def _record(number: int, raw: str, context: str) -> Record:
+def _record(order: int, number: int, raw: str, text: str, context: str) -> Record:
     """Strip what stands in front of the kernel's own line."""
-    text = raw
-    first = text[:1]
-    if first == "[":
+    if text[:1] == "[":
         match = _PRINTK.match(text)
         if match is not None:
-            return Record(number, raw, text[match.end() :], match[1] or STAMPED)
-    if first in ">`" or text.startswith((" >", "  >")):
+            return Record(order, number, raw, text[match.end() :], match[1] or STAMPED)
+    if text[:1] in ">`" or text.startswith((" >", "  >")):
         text = _unquote(text)
     for _ in range(4):
         step = _strip(text)
         if step is None:
             break
         text, seen = step
-        context = seen if seen and (seen != STAMPED or not context) else context
+        if seen != STAMPED or not context:
+            context = seen
         if context == FOREIGN:
             break
-    return Record(number, raw, text, context)
+    return Record(order, number, raw, text, context)
 
 
 def _unquote(text: str) -> str:
     match = _QUOTE.match(text)
     if match is not None:
         text = text[match.end() :]
-    if text.startswith("```"):
-        text = text[3:]
-    return text
+    return text.removeprefix("```")
 
 
 def _strip(text: str) -> tuple[str, str] | None:

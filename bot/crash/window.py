@@ -12,14 +12,15 @@ from bot.crash.transport import FOREIGN, STAMPED, Record
 MAX_WINDOW = 4000
 """Lines that are looked at behind a headline."""
 
+_PANIC = "Kernel panic - not syncing"
+_DEADLOCK = "WARNING: possible circular locking dependency detected"
 _ENOUGH = 22
 _ENOUGH_KMSAN = 16
 
 
 class Headline(NamedTuple):
-    """A line that announces a crash: its place among the records, the line, its literal."""
+    """A line that announces a crash, and the literal that says so."""
 
-    index: int
     record: Record
     literal: str
 
@@ -29,61 +30,48 @@ class Window(NamedTuple):
 
     ``lines`` end before the next crash; ``every`` goes on behind it, to see whether what is
     missing came late. ``guesses`` are the frames that the kernel itself doubts.
-    ``indices`` tells where each of ``every`` stands among all records.
     """
 
     lines: list[Record]
     every: list[Record]
-    indices: list[int]
     guesses: list[Record]
     panicked: bool
-    end: int
 
 
 def cut(records: Sequence[Record], heads: Sequence[Headline]) -> Window:
     """Cut the window of ``heads[0]``; the others are the headlines behind it."""
-    head = heads[0]
-    context = head.record.context
-    own = context not in ("", STAMPED)
+    first = heads[0].record
+    own = first.context not in ("", STAMPED)
     second = _second(heads)
-    enough = _ENOUGH_KMSAN if "BUG: KMSAN:" in head.record.text else _ENOUGH
-    every, indices, guesses = [head.record], [head.index], []
-    keep, all_cpus, echo, panicked = 1, False, False, False
-    stop = min(len(records), head.index + MAX_WINDOW)
-    for index in range(head.index + 1, stop):
-        record = records[index]
+    enough = _ENOUGH_KMSAN if "BUG: KMSAN:" in first.text else _ENOUGH
+    every, guesses = [first], list[Record]()
+    keep, all_cpus, echo, panicked = 1, False, False, _PANIC in first.text
+    for record in records[first.order + 1 : first.order + MAX_WINDOW]:
         text = record.text
         if second is None and any(intruder in text for intruder in INTRUDERS):
-            second = index
-        if record.context != context and not (all_cpus and record.context[:1] == "C"):
-            if "Kernel panic - not syncing" in text and record.context != FOREIGN:
-                panicked = True
+            second = record.order
+        panicked = panicked or (_PANIC in text and record.context != FOREIGN)
+        if record.context != first.context and not (all_cpus and record.context[:1] == "C"):
             continue
         if doubtful(text):
             guesses.append(record)
             continue
         if "Disabling lock debugging due to kernel taint" in text:
             continue
-        if "Sending NMI from CPU" in text:
-            all_cpus = True
-        elif "Kernel panic - not syncing" in text or (
-            "WARNING: possible circular locking dependency detected" in text
-        ):
-            panicked = panicked or "Kernel panic" in text
+        all_cpus = all_cpus or "Sending NMI from CPU" in text
+        if _PANIC in text or _DEADLOCK in text:
             echo = echo or len(every) >= enough
         if echo:
             continue
         every.append(record)
-        indices.append(index)
-        if own or second is None or index < second:
+        if own or second is None or record.order < second:
             keep = len(every)
-    panicked = panicked or "Kernel panic - not syncing" in head.record.text
-    return Window(every[:keep], every, indices, guesses, panicked, stop)
+    return Window(every[:keep], every, guesses, panicked)
 
 
 def _second(heads: Sequence[Headline]) -> int | None:
     """Return where the next crash begins, if one does."""
     for other in heads[1:]:
         if CONTINUES.search(other.record.text) is None:
-            return other.index
+            return other.record.order
     return None
