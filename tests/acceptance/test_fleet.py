@@ -69,9 +69,8 @@ def test_the_selftest_passes_on_a_real_fleet(fleet):
 def test_the_selftest_fails_when_boot_ids_are_the_machines(make_fleet):
     fleet = make_fleet(*plan(2))
     for name in fleet.hosts:
-        assert (
-            fleet.run(name, *"umount -i -n /proc/sys/kernel/random/boot_id".split()).returncode == 0
-        )
+        undone = fleet.run(name, "umount", "-i", "-n", "/proc/sys/kernel/random/boot_id")
+        assert undone.returncode == 0, undone.stderr
     assert failed(selftest(fleet)) == {"two hosts differ in boot id"}
 
 
