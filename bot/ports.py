@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from bot.fleet.inventory import Inventory
+from bot.runbook.model import Library
 from bot.timeline.entry import Draft, Entry
 
 
@@ -179,3 +181,28 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Close all connections."""
+
+
+class Sources(Protocol):
+    """What a proposal is made from, on disk, and the private copies of it."""
+
+    def library(self) -> Library:
+        """Return the runbooks as they are now, site overrides applied."""
+
+    def revision(self, runbook: str) -> str:
+        """Return the sha256 of a runbook's file as it is now ('' if it is gone)."""
+
+    def inventory(self) -> Inventory:
+        """Resolve the inventory afresh; raises the errors of ``bot.errors``."""
+
+    def tree(self) -> str:
+        """Return the hash of the playbooks as they are now."""
+
+    def pin(self) -> str:
+        """Keep a private copy of the playbooks and return its hash."""
+
+    def pin_hosts(self, inventory: Inventory, hosts: Sequence[str]) -> str:
+        """Keep a private copy of these hosts' connection variables and return its hash."""
+
+    def hosts_hash(self, inventory: Inventory, hosts: Sequence[str]) -> str:
+        """Return the hash that ``pin_hosts`` would return, keeping nothing."""

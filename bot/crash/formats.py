@@ -357,7 +357,7 @@ _PANICS = (
 _TRAPS = (
     row("Watchdog detected hard LOCKUP", r"Watchdog detected hard LOCKUP on cpu",
         "BUG: hard lockup in {frame}", Kind.HARD_LOCKUP, Look.POINTER_THEN_TRACE,
-        pick=Pick.STALL, alts=STALL),
+        alts=STALL),
     row("Unable to handle kernel", r"Unable to handle kernel NULL pointer dereference",
         "BUG: unable to handle kernel NULL pointer dereference in {frame}", Kind.NULL_DEREF,
         Look.POINTER_THEN_TRACE, alts=ACCESS),
@@ -454,6 +454,7 @@ QUIET: dict[str, tuple[str, ...]] = {
         r"rmt_storage:INFO:",
     ),
     "general protection fault": (r"general protection fault .*error:\d+", r"\bip:[0-9a-f]+"),
+    "Kernel panic": (r"---\[ end Kernel panic",),
     "Booting the kernel.": (r"Parsing ELF|Decompressing Linux|Unknown parameter '",),
 }
 """Lines that look like a headline and are none, by literal."""
@@ -467,7 +468,7 @@ CONTINUES = re.compile(
 ECHO = re.compile(
     r"invalid opcode: 0000|Internal error:|Kernel panic - not syncing: (?:Fatal exception|"
     r"Fatal hardware error|panic_on_warn|panic_on_|kernel: panic_on|hung_task|softlockup|"
-    r"[Hh]ard LOCKUP|Hard|RCU Stall|Oops|BUG!|Aiee|NMI|KASAN|kasan|UBSAN|KFENCE)"
+    r"[Hh]ard LOCKUP|RCU Stall|Machine halted|Oops|BUG!|Aiee|NMI|KASAN|kasan|UBSAN|KFENCE)"
 )
 """Of these, the ones that are the same crash said again, not a further one."""
 

@@ -11,16 +11,20 @@ from bot.crash.transport import Record
 MAX_LINES = 400
 """Lines of a report that are searched."""
 
-_TASK = re.compile(
-    r"(?:CPU: (?P<cpu>\d+) (?:UID: \d+ )?)?P[Ii][Dd]: (?P<pid>\d+),? [Cc]omm: (?P<comm>.{1,64}?) "
-    r"(?:Not tainted|Tainted: (?P<taint>[A-Z ]{1,40}?)) +(?:\[[^\]]{0,200}\],? )?"
-    r"\(?(?P<release>\d+\.\d+[^\s)]*)"
+_TAINT = (
+    r"(?:Not tainted|Tainted: (?P<taint>[A-Z][A-Z ]{0,40}?)) +(?:-{4,20} +(?:T +)?)?"
+    r"(?:\[[^\]]{0,200}\],? )?\(?(?P<release>\d+\.\d+[^\s)]*)"
 )
-_TAINT_WORDS = re.compile(r"Tainted: (?P<taint>[A-Z ]{1,40}?) (?:\[|,|\d)")
+_TASK = re.compile(
+    r"(?:CPU: (?P<cpu>\d+) (?:UID: \d+ )?)?P[Ii][Dd]: (?P<pid>\d+),? [Cc]omm: "
+    rf"(?P<comm>.{{1,64}}?) (?:Kdump: loaded )?{_TAINT}"
+)
+_HUNG = re.compile(rf"^\s{{2,10}}{_TAINT}")
+_TAINT_WORDS = re.compile(r"Tainted: (?P<taint>[A-Z][A-Z ]{0,40}?) +(?:\[|,|\d|-)")
 _LINUX = re.compile(r"Linux version (?P<release>\d+\.\S+)")
 _HARDWARE = re.compile(r"Hardware name: ?(?P<hardware>.{1,200})")
 _OLD_HARDWARE = re.compile(r" #\d+ +(?P<hardware>[A-Z][^,#]{3,80}/\S.{0,60})$")
-_CPU = re.compile(r"\bCPU[#: ]{1,2}(?P<cpu>\d+)\b|on [cC][pP][uU]#? ?(?P<other>\d+)\b")
+_CPU = re.compile(r"^CPU:? (?P<cpu>\d+)\s*$|CPU#(?P<stuck>\d+) stuck|LOCKUP on cpu (?P<dead>\d+)")
 _LOCKED = re.compile(r"stuck for \d+s! \[(?P<comm>.{1,32}):(?P<pid>\d+)\]")
 _BLOCKED = re.compile(r"INFO: task (?P<comm>.{1,32}):(?P<pid>\d+) (?:blocked|can't die)")
 
@@ -34,7 +38,7 @@ _ARCHITECTURES = (
     ("i386", re.compile(r"^\s*EIP: |^EAX: ")),
     ("x86_64", re.compile(r"^\s*RIP: |^\s*R[AD]X: [0-9a-f]{16}|^IP: \[<ffff")),
 )
-_HINTS = ("omm: ", "Linux version", "Hardware name", "CPU", "cpu", "stuck for", "INFO: task")
+_HINTS = ("omm: ", "ainted", "Linux version", "Hardware name", "CPU", "cpu", "stuck for", "INFO: task")
 _ARCH_HINTS = (
     "pstate", "pc :", "ESR", "PC is", "r10:", "epc", "badaddr", "NIP", "Krnl", "EIP", "EAX",
     "RIP", "RAX", "RDX", "IP: ", "arm64",
@@ -70,7 +74,7 @@ def _look(text: str, found: dict[str, Any]) -> None:
             found["arch"] = arch
     if not any(hint in text for hint in _HINTS):
         return
-    for pattern in (_TASK, _LOCKED, _BLOCKED, _HARDWARE, _LINUX, _TAINT_WORDS, _CPU):
+    for pattern in (_TASK, _HUNG, _LOCKED, _BLOCKED, _HARDWARE, _LINUX, _TAINT_WORDS, _CPU):
         match = pattern.search(text)
         if match is not None:
             _keep(match.groupdict(), found)
@@ -82,4 +86,4 @@ def _look(text: str, found: dict[str, Any]) -> None:
 def _keep(groups: Mapping[str, str | None], found: dict[str, Any]) -> None:
     for key, value in groups.items():
         if value is not None:
-            found.setdefault("cpu" if key == "other" else key, value.strip())
+            found.setdefault("cpu" if key in ("stuck", "dead") else key, value.strip())

@@ -1,0 +1,74 @@
+"""The composition root: configuration in, wired doors out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from dataclasses import dataclass
+
+from bot.chat.identity import Identities
+from bot.clock import SystemClock
+from bot.config import Config
+from bot.decide import Tempo
+from bot.runner.launch import Launcher
+from bot.runner.sources import DiskSources, secret
+from bot.service.site import Site
+from bot.store import open_store
+from bot.worker import Worker, wake_all
+
+log = logging.getLogger(__name__)
+
+WORKERS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """Everything that a process needs, wired once."""
+
+    config: Config
+    site: Site
+    sources: DiskSources
+    identities: Identities
+    key: bytes
+
+    def close(self) -> None:
+        """Close the store."""
+        self.site.store.close()
+
+
+def build(config: Config) -> App:
+    """Open the store and wire the services. Raises the errors of ``bot.errors``."""
+    clock = SystemClock()
+    key = secret(config.state_dir / "timeline.key")
+    store = open_store(config.database.url, secret=key, clock=clock)
+    sources = DiskSources(config, clock)
+    site = Site(
+        store=store,
+        clock=clock,
+        sources=sources,
+        people=config.persons,
+        tempo=Tempo(retry_first=config.retry.first, retry_max=config.retry.max),
+        required=config.approvals.required,
+        expiry=config.approvals.expiry,
+        hold_interval=config.hold.interval,
+        host_labels=config.intake.host_labels,
+    )
+    slack = {part.slack: key for key, part in config.people.items() if part.slack}
+    identities = Identities(store=store, people=config.persons, slack=slack)
+    return App(config=config, site=site, sources=sources, identities=identities, key=key)
+
+
+def start_workers(app: App, stop: threading.Event) -> list[tuple[Worker, threading.Thread]]:
+    """Start the worker threads; they end soon after ``stop`` is set."""
+    wake_all(app.site)
+    launcher = Launcher(app.config.file, app.config.state_dir / "log")
+    started = []
+    for number in range(WORKERS):
+        name = f"{socket.gethostname()}.{os.getpid()}.{number}"
+        worker = Worker(app.site, launcher, name)
+        thread = threading.Thread(target=worker.serve, args=(stop,), name=name)
+        thread.start()
+        started.append((worker, thread))
+    return started

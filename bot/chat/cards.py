@@ -1,0 +1,292 @@
+"""The cards of an incident, made from its fold alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bot.approval.policy import Person, Tally, tally
+from bot.chat.card import Button, Card
+from bot.clock import stamp
+from bot.incident.cascade import measure, outcomes
+from bot.incident.state import Host, Incident, Outcome, Proposal, ProposalState
+from bot.proposal.content import blast_radius
+
+TONES = {
+    ProposalState.OPEN: "warn",
+    ProposalState.HALTED: "bad",
+    ProposalState.ABORTED: "bad",
+    ProposalState.DONE: "good",
+    ProposalState.PAUSED: "warn",
+}
+
+
+def headline(incident: Incident, now: datetime) -> Card:
+    """Return the one message of an incident: a latecomer reads it and knows where it stands."""
+    cascade = measure(incident, now)
+    fields = [
+        ("Cascade", cascade.sentence),
+        ("Commander", incident.commander or "nobody yet: assign commander PERSON"),
+        ("Runbook", _runbook(incident)),
+    ]
+    proposal = incident.current
+    if proposal is not None:
+        fields.append(("Proposal", f"{proposal.id} {proposal.state}{_why(proposal)}"))
+    elif incident.requests and not incident.requests[-1].settled:
+        fields.append(("Proposal", "being prepared: probing the fleet, then a dry run"))
+    if incident.rollout is not None:
+        fields.append(("Hosts", counts(incident)))
+    if incident.hold.state != "none":
+        fields.append(("Hold", hold_line(incident)))
+    severity = "" if incident.severity == "unset" else f" · {incident.severity}"
+    tone = "good" if incident.state == "resolved" else "bad" if cascade.down else "warn"
+    return Card(
+        title=f"{incident.id} · {incident.state}{severity} · {incident.title}",
+        tone=tone,
+        fields=tuple(fields),
+        lines=next_steps(incident),
+    )
+
+
+def next_steps(incident: Incident) -> tuple[str, ...]:
+    """Say what a person can do next."""
+    proposal = incident.current
+    if incident.state != "open" or proposal is None:
+        failed = incident.state == "open" and incident.match is not None and not incident.requests
+        return ("Next: no runbook to propose; read the crash, drain, patch",) if failed else ()
+    steps = {
+        ProposalState.OPEN: f"Next: approve {proposal.id} or reject {proposal.id}",
+        ProposalState.HALTED: f"Next: resume {proposal.id}, rollback {proposal.id} or abort",
+        ProposalState.PAUSED: f"Next: resume {proposal.id} or abort {proposal.id}",
+        ProposalState.EXPIRED: f"Next: propose {incident.id}",
+        ProposalState.REJECTED: f"Next: propose {incident.id}",
+    }
+    step = steps.get(proposal.state)
+    return (step,) if step else ()
+
+
+def _runbook(incident: Incident) -> str:
+    match = incident.match
+    if match is None:
+        return "matching"
+    if match.get("no_knob"):
+        return f"{match['candidates'][0]['runbook']}: no knob. {match['no_knob']}"
+    names = [c["runbook"] for c in match["candidates"]]
+    if not names:
+        return "none matches this crash"
+    if match.get("choice"):
+        return f"choose: {' or '.join(names)}"
+    return f"{names[0]}: {'; '.join(match['candidates'][0]['reasons'])}"
+
+
+def _why(proposal: Proposal) -> str:
+    return f": {proposal.why}" if proposal.why else ""
+
+
+def counts(incident: Incident) -> str:
+    """``9 verified · 2 not applicable · 1 owed``: always exact, never rounded."""
+    found = outcomes(incident)
+    text = " · ".join(f"{n} {o.replace('_', ' ')}" for o, n in found.items() if n)
+    owed = [h for h in incident.hosts.values() if h.outcome is Outcome.OWED]
+    note = " (may be serving unmitigated)" if owed else ""
+    return (text or "none touched") + note
+
+
+def hold_line(incident: Incident) -> str:
+    """Describe the hold in one line."""
+    hold = incident.hold
+    drifting = sorted(h.name for h in incident.hosts.values() if h.drifted)
+    now = f", drifting now: {', '.join(drifting)}" if drifting else ""
+    return f"{hold.state} · {hold.drifts} drifts seen · {hold.restores} restored{now}"
+
+
+def proposal_card(
+    incident: Incident, proposal: Proposal, people: Mapping[str, Person], *, full: bool = False
+) -> Card:
+    """Show what would be done, to whom, with what risk, and what is still missing."""
+    content = proposal.content
+    count = tally(proposal, proposal.approvals, people)
+    radius = blast_radius(content)
+    numbers = " · ".join(f"{n} {e.replace('_', ' ')}" for e, n in sorted(radius.items()))
+    fields = [
+        ("Crash", incident.title),
+        ("Runbook", f"{content['runbook']['id']}: {_reasons(incident)}"),
+        ("Does", does(content)),
+        ("Hosts", f"{len(content['hosts'])} listed: {numbers}"),
+        ("Waves", _waves(content)),
+        ("Risk", f"{content['mitigation']['risk']}. {content['mitigation']['residual']}".strip()),
+        ("Undo", _undo(content)),
+        ("Approvals", _approvals(proposal, count)),
+        ("Digest", proposal.digest[:12]),
+    ]
+    if overridden := content["mitigation"]["overridden"]:
+        fields.insert(3, ("Site says", f"overrides the runbook's {', '.join(overridden)}"))
+    lines = tuple(evidence(incident)[:2])
+    what = "rollback of " + str(content["rollback_of"]) if content["rollback_of"] else ""
+    title = what or content["mitigation"]["title"]
+    return Card(
+        title=f"{proposal.id} · {proposal.state}{_why(proposal)} · {title}",
+        tone=TONES.get(proposal.state, "info"),
+        fields=tuple(fields),
+        lines=lines,
+        code=preview(incident, proposal, limit=200 if full else 6),
+        buttons=_buttons(proposal),
+        foot=f"expires {stamp(proposal.expires_at)}"
+        if proposal.state is ProposalState.OPEN
+        else "",
+    )
+
+
+def does(content: Mapping[str, Any]) -> str:
+    """Name the playbook and its variables."""
+    variables = {k: v for k, v in content["variables"].items() if k != "ref"}
+    words = ", ".join(f"{k}={v}" for k, v in sorted(variables.items()))
+    return f"{content['playbooks'][0][0]} with {words}"
+
+
+def _reasons(incident: Incident) -> str:
+    candidates = (incident.match or {}).get("candidates") or [{"reasons": ["chosen by hand"]}]
+    return "; ".join(candidates[0]["reasons"])
+
+
+def evidence(incident: Incident) -> list[str]:
+    """Return the lines of the crash that the match rests on."""
+    candidates = (incident.match or {}).get("candidates") or []
+    return [f"line {e['line']}: {e['text']}" for c in candidates[:1] for e in c["evidence"]]
+
+
+def _waves(content: Mapping[str, Any]) -> str:
+    sizes = content["waves"]["sizes"]
+    words = " → ".join(str(s) for s in sizes)
+    gate = content["gate"]
+    limits = f"halts above {gate['max_failed']} failed or {gate['max_lost']} lost in a wave"
+    return f"{'canary ' if len(sizes) > 1 else ''}{words} hosts; {limits}"
+
+
+def _undo(content: Mapping[str, Any]) -> str:
+    return f"yes, {content['rollback']}" if content["rollback"] else "cannot be undone"
+
+
+def _approvals(proposal: Proposal, count: Tally) -> str:
+    by = ", ".join(dict.fromkeys(a.name for a in proposal.approvals))
+    return f"{count.sentence}{f' by {by}' if by else ''}; requested by {proposal.requester}"
+
+
+def preview(incident: Incident, proposal: Proposal, limit: int) -> str:
+    """Return the recorded dry run, a line a change."""
+    wanted = proposal.content["dry_run"]
+    request = next((r for r in incident.requests if r.previewed == wanted), None)
+    hosts: Mapping[str, Sequence[str]] = (request.dry_run if request else {}).get("hosts", {})
+    rows = [f"{host}: {line}" for host, lines in sorted(hosts.items()) for line in lines]
+    more = [f"… and {len(rows) - limit} more lines"] if len(rows) > limit else []
+    return "\n".join(rows[:limit] + more)
+
+
+def _buttons(proposal: Proposal) -> tuple[Button, ...]:
+    details = Button(label="Details", line=f"details {proposal.id}")
+    if proposal.state is ProposalState.OPEN:
+        approve = f"approve {proposal.id} --digest {proposal.digest[:12]}"
+        return (
+            Button(label="Approve", line=approve, style="primary"),
+            Button(label="Reject", line=f"reject {proposal.id}", style="danger"),
+            details,
+        )
+    if proposal.state in {ProposalState.RUNNING, ProposalState.PAUSED, ProposalState.HALTED}:
+        return (Button(label="Abort", line=f"abort {proposal.id}", style="danger"), details)
+    return (details,)
+
+
+def host_row(host: Host) -> dict[str, Any]:
+    """Return a host as the published JSON: ``{host,outcome,reason,value,boot_id,at,lane}``."""
+    return {
+        "host": host.name,
+        "outcome": host.outcome.value if host.outcome else None,
+        "exposure": host.exposure.value if host.exposure else None,
+        "reason": host.reason,
+        "value": host.value,
+        "boot_id": host.boot_id,
+        "kernel": host.kernel,
+        "down": host.down,
+        "crashes": host.crashes,
+        "at": stamp(host.at) if host.at else None,
+        "lane": host.lane,
+    }
+
+
+def hosts_card(incident: Incident, hosts: Sequence[Host]) -> Card:
+    """List hosts, the ones that need somebody first."""
+    rows = [
+        f"{h.name:<16} {(h.outcome or h.exposure or 'crashed'):<15} "
+        f"{(h.value if h.value is not None else '-'):<6} {h.reason}".rstrip()
+        for h in hosts
+    ]
+    return Card(title=f"{incident.id} · {counts(incident)}", code="\n".join(rows))
+
+
+def status_json(incident: Incident, people: Mapping[str, Person], now: datetime) -> dict[str, Any]:
+    """Return the published status object."""
+    signature = incident.signature
+    cascade = measure(incident, now)
+    return {
+        "id": incident.id,
+        "state": incident.state,
+        "severity": incident.severity,
+        "commander": incident.commander,
+        "title": incident.title,
+        "signature": {
+            "kind": signature.kind if signature else None,
+            "function": signature.function if signature else None,
+            "module": signature.module if signature else None,
+        },
+        "cascade": {
+            "crashed_10m": cascade.recent,
+            "crashed": cascade.crashed,
+            "crashes": cascade.crashes,
+            "down": list(cascade.down),
+            "repeat": list(cascade.repeat),
+            "unknown_hosts": list(cascade.strangers),
+            "pools": {p.name: {"up": p.up, "size": p.size} for p in cascade.pools},
+        },
+        "runbook": dict(incident.match) if incident.match else None,
+        "proposals": [_proposal_json(p, people) for p in incident.proposals.values()],
+        "hosts": outcomes(incident),
+        "waves": [
+            {
+                "proposal": p.id,
+                "wave": w.number,
+                "hosts": list(w.hosts),
+                "owed": list(w.owed),
+                "run": w.run,
+                "lost": w.lost,
+                "passed": w.passed,
+                "started_at": stamp(w.started_at),
+                "finished_at": stamp(w.finished_at) if w.finished_at else None,
+            }
+            for p in incident.proposals.values()
+            for w in p.waves
+        ],
+        "hold": {
+            "state": incident.hold.state,
+            "drift": sorted(h.name for h in incident.hosts.values() if h.drifted),
+            "drifts": incident.hold.drifts,
+            "restores": incident.hold.restores,
+        },
+    }
+
+
+def _proposal_json(proposal: Proposal, people: Mapping[str, Person]) -> dict[str, Any]:
+    count = tally(proposal, proposal.approvals, people)
+    return {
+        "id": proposal.id,
+        "state": proposal.state.value,
+        "why": proposal.why,
+        "digest": proposal.digest,
+        "runbook": proposal.content["runbook"]["id"],
+        "purpose": proposal.purpose,
+        "requester": proposal.requester,
+        "required": count.required,
+        "counted": list(count.counted),
+        "not_counted": [{"who": u.who, "why": u.why} for u in count.not_counted],
+        "expires_at": stamp(proposal.expires_at),
+    }

@@ -1,0 +1,314 @@
+"""Carry out one command of the grammar for one authenticated person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from bot import postmortem
+from bot.approval.policy import VERBS as POLICY
+from bot.chat import cards
+from bot.chat.card import Card, Reply
+from bot.chat.grammar import VERBS, Command
+from bot.clock import stamp
+from bot.errors import BadInputError, NotFoundError, RefusedError
+from bot.incident.state import Incident, Outcome, Proposal
+from bot.service import approve, people, prepare
+from bot.service.site import Site, load, locate
+from bot.timeline import chain
+from bot.timeline.entry import Actor, Entry
+
+Handler = Callable[[Site, Command, Actor], Reply]
+
+ANONYMOUS = Actor(id="", name="anonymous", via="http")
+
+
+def dispatch(site: Site, command: Command, actor: Actor, context: str = "") -> Reply:
+    """Run the command. ``context`` is the incident of the channel or thread, if there is one."""
+    if command.verb.writes and not actor.id:
+        raise RefusedError(
+            f"{command.verb.name} needs to know who you are",
+            next="set HOLDFAST_TOKEN ('holdfast token create YOU' prints one); nothing was changed",
+        )
+    if command.verb.wants and not command.subject:
+        command = Command(
+            verb=command.verb,
+            subject=_default(site, command.verb.wants, context),
+            words=command.words,
+            rest=command.rest,
+            options=command.options,
+        )
+    return HANDLERS[command.verb.name](site, command, actor)
+
+
+def _default(site: Site, wants: str, context: str) -> str:
+    """Find the incident or proposal that is meant; ask when it is not clear."""
+    rows = [row for row in site.store.incidents() if row.open]
+    names = [context] if context else [row.id for row in rows]
+    if wants == "incident":
+        if len(names) == 1:
+            return names[0]
+        if not names:
+            raise NotFoundError("there is no open incident", next="see 'incidents'")
+        raise BadInputError("which incident?", next=f"name one of {', '.join(names)}")
+    live = [
+        p.id
+        for name in names
+        for p in load(site, name).proposals.values()
+        if p.state.value in {"open", "approved", "running", "paused", "halted"}
+    ]
+    if len(live) == 1:
+        return live[0]
+    if not live:
+        raise NotFoundError("there is no open proposal", next="name one (P-1) or see 'status'")
+    raise BadInputError("which proposal?", next=f"name one of {', '.join(live)}")
+
+
+def _help(_site: Site, _command: Command, _actor: Actor) -> Reply:
+    rows = [f"{v.usage:<44} {v.help}" for v in VERBS.values()]
+    data = [{"verb": v.name, "usage": v.usage, "help": v.help} for v in VERBS.values()]
+    return Reply(card=Card(title="What can be said", code="\n".join(rows)), data=data)
+
+
+def _incidents(site: Site, _command: Command, _actor: Actor) -> Reply:
+    rows, data = [], []
+    for row in site.store.incidents():
+        incident = load(site, row.id)
+        rows.append(f"{row.id:<8} {incident.state:<9} {incident.title}")
+        data.append(
+            {
+                "id": row.id,
+                "state": incident.state,
+                "title": incident.title,
+                "opened_at": stamp(row.opened_at),
+            }
+        )
+    card = Card(title=f"{len(rows)} incidents", code="\n".join(rows))
+    return Reply(card=card, data=data, exit_code=0 if rows else 1)
+
+
+def _status(site: Site, command: Command, _actor: Actor) -> Reply:
+    incident, now = load(site, command.subject), site.clock.now()
+    return Reply(
+        card=cards.headline(incident, now), data=cards.status_json(incident, site.people, now)
+    )
+
+
+def _hosts(site: Site, command: Command, _actor: Actor) -> Reply:
+    incident = load(site, command.subject)
+    wanted = command.rest.strip().lower().replace("-", "_").replace(" ", "_")
+    known = {o.value for o in Outcome} | {"down", ""}
+    if wanted not in known:
+        raise BadInputError(
+            f"{wanted!r} is no outcome", next=f"use {', '.join(sorted(known - {''}))}"
+        )
+    chosen = [
+        h
+        for h in sorted(incident.hosts.values(), key=lambda h: h.name)
+        if not wanted or h.outcome == wanted or (wanted == "down" and h.down)
+    ]
+    rows = [cards.host_row(h) for h in chosen]
+    return Reply(card=cards.hosts_card(incident, chosen), data=rows, exit_code=0 if rows else 1)
+
+
+def _proposal(site: Site, name: str) -> tuple[Incident, Proposal]:
+    incident = load(site, locate(site, name))
+    return incident, incident.proposals[name]
+
+
+def _details(site: Site, command: Command, _actor: Actor) -> Reply:
+    incident, proposal = _proposal(site, command.subject)
+    card = cards.proposal_card(incident, proposal, site.people, full=True)
+    data = {
+        "id": proposal.id,
+        "incident": incident.id,
+        "state": proposal.state.value,
+        "digest": proposal.digest,
+        "content": dict(proposal.content),
+        "dry_run": cards.preview(incident, proposal, limit=10_000).splitlines(),
+    }
+    return Reply(card=card, data=data)
+
+
+def _said(sentence: str, **data: Any) -> Reply:
+    return Reply(
+        card=Card(title=sentence, tone="good"), data={"ok": True, "text": sentence, **data}
+    )
+
+
+def _about(site: Site, command: Command, sentence: str) -> Reply:
+    _, proposal = _proposal(site, command.subject)
+    return _said(sentence, proposal=proposal.id, state=proposal.state.value, digest=proposal.digest)
+
+
+def _approve(site: Site, command: Command, actor: Actor) -> Reply:
+    said = approve.approve(site, command.subject, actor, command.options.get("digest", ""))
+    return _about(site, command, said)
+
+
+def _reject(site: Site, command: Command, actor: Actor) -> Reply:
+    return _about(site, command, approve.reject(site, command.subject, actor, command.rest))
+
+
+def _abort(site: Site, command: Command, actor: Actor) -> Reply:
+    return _about(site, command, approve.abort(site, command.subject, actor, command.rest))
+
+
+def _pause(site: Site, command: Command, actor: Actor) -> Reply:
+    return _about(site, command, approve.pause(site, command.subject, actor))
+
+
+def _resume(site: Site, command: Command, actor: Actor) -> Reply:
+    return _about(site, command, approve.resume(site, command.subject, actor))
+
+
+def _rollback(site: Site, command: Command, actor: Actor) -> Reply:
+    return _said(prepare.rollback(site, command.subject, actor))
+
+
+def _propose(site: Site, command: Command, actor: Actor) -> Reply:
+    runbook, _, mitigation = command.rest.partition(" ")
+    said = prepare.request(
+        site, command.subject, actor, runbook=runbook, mitigation=mitigation.strip()
+    )
+    return _said(said, incident=command.subject)
+
+
+def _hold(site: Site, command: Command, _actor: Actor) -> Reply:
+    incident = load(site, command.subject)
+    hold = incident.hold
+    data = cards.status_json(incident, site.people, site.clock.now())["hold"]
+    card = Card(title=f"{incident.id} · hold {cards.hold_line(incident)}")
+    return Reply(card=card, data=data, exit_code=0 if hold.state == "active" else 1)
+
+
+def _release(site: Site, command: Command, actor: Actor) -> Reply:
+    return _said(approve.release(site, command.subject, actor))
+
+
+def _note(site: Site, command: Command, actor: Actor) -> Reply:
+    return _said(people.note(site, command.subject, command.rest, actor))
+
+
+def _ack(site: Site, command: Command, actor: Actor) -> Reply:
+    return _said(people.ack(site, command.subject, actor))
+
+
+def _assign(site: Site, command: Command, actor: Actor) -> Reply:
+    role, who = command.words
+    return _said(people.assign(site, command.subject, role, who, actor))
+
+
+def _severity(site: Site, command: Command, actor: Actor) -> Reply:
+    return _said(people.severity(site, command.subject, command.words[0], actor))
+
+
+def _resolve(site: Site, command: Command, actor: Actor) -> Reply:
+    return _said(people.resolve(site, command.subject, actor))
+
+
+def _reopen(site: Site, command: Command, actor: Actor) -> Reply:
+    return _said(people.reopen(site, command.subject, actor))
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    """Return an entry as the published JSON line."""
+    return {
+        "id": entry.id,
+        "incident": entry.incident,
+        "seq": entry.seq,
+        "at": stamp(entry.at),
+        "kind": entry.kind,
+        "key": entry.key,
+        "actor": {"id": entry.actor.id, "name": entry.actor.name, "via": entry.actor.via},
+        "text": entry.text,
+        "data": dict(entry.data),
+        "prev": entry.prev,
+        "hash": entry.hash,
+    }
+
+
+def _timeline(site: Site, command: Command, _actor: Actor) -> Reply:
+    entries = site.store.entries(command.subject)
+    rows = [f"{stamp(e.at)[11:19]}  {e.kind:<20} {e.text}" for e in entries]
+    card = Card(title=f"{command.subject} · {len(rows)} entries", code="\n".join(rows))
+    return Reply(card=card, data=[entry_json(e) for e in entries])
+
+
+def _postmortem(site: Site, command: Command, _actor: Actor) -> Reply:
+    entries = site.store.entries(command.subject)
+    text = postmortem.write(entries, site.clock.now())
+    card = Card(title=f"{command.subject} · postmortem", code=text)
+    return Reply(card=card, data={"incident": command.subject, "markdown": text})
+
+
+def _knobs(site: Site, command: Command, _actor: Actor) -> Reply:
+    incident = load(site, command.subject)
+    library = site.sources.library()
+    rows, data = [], []
+    for candidate in (incident.match or {}).get("candidates", []):
+        runbook = prepare.find(library, candidate["runbook"])
+        if runbook.knob is not None:
+            knob = runbook.knob
+            rows.append(f"{knob.name} = {knob.safe} (default {knob.default}), {runbook.id}")
+            data.append({"runbook": runbook.id, **knob.model_dump(mode="json")})
+        elif runbook.no_knob is not None:
+            rows.append(f"no knob, {runbook.id}: {runbook.no_knob.reason}")
+            data.append({"runbook": runbook.id, "no_knob": runbook.no_knob.reason})
+    title = f"{incident.id} · {len(rows)} entries" if rows else "no runbook knows a knob for this"
+    return Reply(
+        card=Card(title=title, code="\n".join(rows)), data=data, exit_code=0 if data else 1
+    )
+
+
+def _who(site: Site, _command: Command, actor: Actor) -> Reply:
+    rows = [
+        f"{p.id:<16} {p.name:<20} {', '.join(sorted(p.roles)) or 'reads only'}"
+        for p in site.people.values()
+    ]
+    data = {
+        "you": actor.id or None,
+        "people": [
+            {"id": p.id, "name": p.name, "roles": sorted(p.roles)} for p in site.people.values()
+        ],
+        "verbs": {verb: sorted(roles) for verb, roles in POLICY.items()},
+    }
+    you = f"you are {actor.name}" if actor.id else "you are not signed in"
+    return Reply(card=Card(title=f"Who may do what ({you})", code="\n".join(rows)), data=data)
+
+
+HANDLERS: Mapping[str, Handler] = MappingProxyType(
+    {
+        "help": _help,
+        "incidents": _incidents,
+        "status": _status,
+        "hosts": _hosts,
+        "propose": _propose,
+        "details": _details,
+        "approve": _approve,
+        "reject": _reject,
+        "abort": _abort,
+        "pause": _pause,
+        "resume": _resume,
+        "rollback": _rollback,
+        "hold": _hold,
+        "release": _release,
+        "note": _note,
+        "ack": _ack,
+        "assign": _assign,
+        "severity": _severity,
+        "timeline": _timeline,
+        "postmortem": _postmortem,
+        "knobs": _knobs,
+        "resolve": _resolve,
+        "reopen": _reopen,
+        "who": _who,
+    }
+)
+
+
+def verify(site: Site, secret: bytes, incident: str, head: str = "") -> chain.Verdict:
+    """Verify an incident's chain against its stored entries and payloads."""
+    entries = site.store.entries(incident)
+    return chain.verify(secret, entries, site.store.payloads(incident), head)

@@ -1,0 +1,363 @@
+"""``fold(entries) -> Incident``: the one reading of the event log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from bot.clock import parse
+from bot.incident.state import (
+    Approval,
+    Crash,
+    Exposure,
+    Host,
+    Incident,
+    Outcome,
+    Proposal,
+    ProposalState,
+    Request,
+    Signature,
+    Wave,
+    may_move,
+)
+from bot.timeline.entry import Entry
+
+Step = Callable[[Incident, Entry], None]
+
+
+def fold(entries: Iterable[Entry]) -> Incident:
+    """Compute the incident from its entries. Unknown kinds change nothing; redacted ones too."""
+    incident = Incident(id="")
+    for entry in entries:
+        incident.id = entry.incident
+        incident.seq = entry.seq
+        step = STEPS.get(entry.kind)
+        if step is not None and not entry.redacted:
+            step(incident, entry)
+    return incident
+
+
+def _opened(incident: Incident, entry: Entry) -> None:
+    incident.title = entry.data["title"]
+    incident.signature = Signature(**entry.data["signature"])
+    incident.opened_at = entry.at
+
+
+def _assigned(incident: Incident, entry: Entry) -> None:
+    incident.roles[entry.data["role"]] = entry.data["person"]
+    incident.commander = incident.roles.get("commander")
+
+
+def _severity(incident: Incident, entry: Entry) -> None:
+    incident.severity = entry.data["severity"]
+
+
+def _resolved(incident: Incident, entry: Entry) -> None:
+    incident.state, incident.resolved_at = "resolved", entry.at
+
+
+def _reopened(incident: Incident, _entry: Entry) -> None:
+    incident.state, incident.resolved_at = "open", None
+
+
+def _alert(incident: Incident, entry: Entry) -> None:
+    incident.alerts += 1
+    name, crash = entry.data.get("host"), entry.data.get("crash")
+    if not name:
+        return
+    host = incident.host(name)
+    if crash is None:
+        host.unreachable = host.unreachable or bool(entry.data.get("down"))
+        return
+    known = bool(entry.data.get("known", True))
+    this = Crash(host=name, at=entry.at, title=crash["title"], known=known)
+    incident.crashes.append(this)
+    host.crashes += 1
+    host.crashed_at = entry.at
+    if host.outcome in {Outcome.VERIFIED, Outcome.APPLIED}:
+        if (rollout := incident.rollout) is not None:
+            rollout.crashed_after.append(this)
+        host.outcome, host.at = Outcome.OWED, entry.at
+        host.reason = "crashed after the value was set: to be verified again on its next boot"
+
+
+def _alert_over(incident: Incident, entry: Entry) -> None:
+    """Note that an alert is over: a hint to try the host at once.
+
+    Proof of life it is only if the alert said that the host was down; a crash alert also ends
+    while its host is still rebooting.
+    """
+    if name := entry.data.get("host"):
+        host = incident.host(name)
+        host.hint_at = entry.at
+        if entry.data.get("up"):
+            host.seen_at, host.unreachable = entry.at, False
+
+
+def _matched(incident: Incident, entry: Entry) -> None:
+    incident.match = entry.data
+
+
+def _requested(incident: Incident, entry: Entry) -> None:
+    for request in incident.requests:
+        request.settled = True
+    data = entry.data
+    incident.requests.append(
+        Request(
+            number=len(incident.requests) + 1,
+            runbook=data["runbook"],
+            mitigation=data["mitigation"],
+            purpose=data.get("purpose", "mitigate"),
+            requester=data["requester"],
+            rollback_of=data.get("rollback_of"),
+        )
+    )
+
+
+def _probed(incident: Incident, entry: Entry) -> None:
+    incident.pools = {pool: tuple(hosts) for pool, hosts in entry.data.get("pools", {}).items()}
+    for name, seen in entry.data["hosts"].items():
+        host = incident.host(name)
+        host.exposure = Exposure(seen["exposure"])
+        _see(host, seen, entry)
+    request = _request(incident, entry)
+    if request is not None and entry.data.get("usable", True):
+        request.probed = entry.data.get("run", "")
+
+
+def _previewed(incident: Incident, entry: Entry) -> None:
+    if (request := _request(incident, entry)) is not None:
+        request.previewed, request.dry_run = entry.data["sha256"], entry.data
+
+
+def _request(incident: Incident, entry: Entry) -> Request | None:
+    number = entry.data.get("request")
+    return next((r for r in incident.requests if r.number == number), None)
+
+
+def _made(incident: Incident, entry: Entry) -> None:
+    data = entry.data
+    for older in incident.proposals.values():
+        _move(older, ProposalState.SUPERSEDED, f"replaced by {data['proposal']}", entry)
+    incident.proposals[data["proposal"]] = Proposal(
+        id=data["proposal"],
+        digest=data["digest"],
+        content=data["content"],
+        requester=data["content"]["requester"],
+        made_at=entry.at,
+        expires_at=parse(data["content"]["expires_at"]),
+    )
+    if (request := _request(incident, entry)) is not None:
+        request.settled = True
+
+
+def _proposal_failed(incident: Incident, entry: Entry) -> None:
+    if (request := _request(incident, entry)) is not None:
+        request.settled = True
+
+
+def _move(proposal: Proposal, new: ProposalState, why: str, entry: Entry) -> bool:
+    if not may_move(proposal.state, new):
+        return False
+    proposal.state, proposal.why = new, why
+    if new in {ProposalState.ABORTED, ProposalState.DONE}:
+        proposal.ended_at = entry.at
+    return True
+
+
+def _moves_to(new: ProposalState) -> Step:
+    def step(incident: Incident, entry: Entry) -> None:
+        proposal = incident.proposals.get(entry.data["proposal"])
+        if proposal is not None:
+            _move(proposal, new, entry.data.get("why", ""), entry)
+
+    return step
+
+
+def _approval(incident: Incident, entry: Entry) -> None:
+    proposal = incident.proposals.get(entry.data["proposal"])
+    if proposal is None:
+        return
+    proposal.approvals.append(
+        Approval(
+            person=entry.actor.id,
+            name=entry.actor.name,
+            via=entry.actor.via,
+            digest=entry.data["digest"],
+            at=entry.at,
+        )
+    )
+    if entry.data.get("complete"):
+        _move(proposal, ProposalState.APPROVED, "", entry)
+
+
+def _started(incident: Incident, entry: Entry) -> None:
+    proposal = incident.proposals.get(entry.data["proposal"])
+    if proposal is None or not _move(proposal, ProposalState.RUNNING, "", entry):
+        return
+    proposal.started_at = entry.at
+    proposal.approved_by = tuple(entry.data["approved_by"])
+    if proposal.purpose == "rollback":
+        _end_authority(incident, str(proposal.content["rollback_of"]), "rolled back")
+    for name, planned in proposal.content["hosts"].items():
+        host = incident.host(name)
+        na = planned["exposure"] == Exposure.NOT_APPLICABLE
+        host.outcome = Outcome.NOT_APPLICABLE if na else Outcome.OWED
+        host.reason = planned.get("reason", "") if na else "not reached yet"
+        host.at, host.lane, host.drifted = entry.at, "plan", False
+
+
+def _wave_started(incident: Incident, entry: Entry) -> None:
+    data = entry.data
+    proposal = incident.proposals[data["proposal"]]
+    proposal.waves.append(
+        Wave(
+            number=data["wave"],
+            run=data["run"],
+            hosts=tuple(data["hosts"]),
+            owed=tuple(data.get("owed", ())),
+            started_at=entry.at,
+        )
+    )
+    for name in data.get("owed", ()):
+        host = incident.host(name)
+        host.reason, host.at = "down before its wave: may be serving unmitigated", entry.at
+
+
+def _wave(incident: Incident, entry: Entry) -> Wave | None:
+    proposal = incident.proposals.get(entry.data.get("proposal", ""))
+    waves = proposal.waves if proposal else []
+    return next((w for w in reversed(waves) if w.number == entry.data.get("wave")), None)
+
+
+def _wave_finished(incident: Incident, entry: Entry) -> None:
+    _outcomes(incident, entry)
+    if (wave := _wave(incident, entry)) is not None:
+        wave.finished_at = entry.at
+        wave.results = {h: str(o["outcome"]) for h, o in entry.data["outcomes"].items()}
+
+
+def _wave_lost(incident: Incident, entry: Entry) -> None:
+    if (wave := _wave(incident, entry)) is not None:
+        wave.lost, wave.finished_at = True, entry.at
+    for name in entry.data.get("hosts", ()):
+        host = incident.host(name)
+        host.outcome, host.at = Outcome.UNKNOWN, entry.at
+        host.reason = "the run that touched it was lost: to be read back"
+
+
+def _gate(incident: Incident, entry: Entry) -> None:
+    if (wave := _wave(incident, entry)) is not None:
+        wave.passed = True
+
+
+def _outcomes(incident: Incident, entry: Entry) -> None:
+    for name, seen in entry.data["outcomes"].items():
+        host = incident.host(name)
+        host.outcome = Outcome(seen["outcome"])
+        host.reason, host.at = seen.get("reason", ""), entry.at
+        host.lane = str(entry.data.get("lane", ""))
+        _see(host, seen, entry)
+        if host.outcome in {Outcome.VERIFIED, Outcome.APPLIED}:
+            host.applied_at, host.drifted = entry.at, False
+
+
+def _see(host: Host, seen: Mapping[str, Any], entry: Entry) -> None:
+    """Note a proof of life (a boot id) or that the host could not be reached."""
+    host.value = seen.get("value", host.value)
+    host.kernel = seen.get("kernel") or host.kernel
+    if seen.get("boot_id"):
+        host.boot_id, host.seen_at, host.unreachable = seen["boot_id"], entry.at, False
+    elif seen.get("unreachable"):
+        host.unreachable = True
+
+
+def _run_failed(incident: Incident, entry: Entry) -> None:
+    incident.failed_runs[entry.data["run"]] = entry.data.get("why", "")
+    if (request := _request(incident, entry)) is not None:
+        request.failures += 1
+
+
+def _resumed(incident: Incident, entry: Entry) -> None:
+    proposal = incident.proposals[entry.data["proposal"]]
+    if proposal.state is ProposalState.HALTED:
+        proposal.resumed_at = entry.at
+        for wave in proposal.waves:
+            wave.passed = wave.passed or wave.finished_at is not None
+    _move(proposal, ProposalState.RUNNING, "", entry)
+
+
+def _aborted(incident: Incident, entry: Entry) -> None:
+    _moves_to(ProposalState.ABORTED)(incident, entry)
+    _end_authority(incident, entry.data["proposal"], "aborted")
+
+
+def _hold_started(incident: Incident, entry: Entry) -> None:
+    incident.hold.state, incident.hold.since = "active", entry.at
+    incident.hold.proposal = entry.data["proposal"]
+
+
+def _drifted(incident: Incident, entry: Entry) -> None:
+    incident.hold.drifts += 1
+    host = incident.host(entry.data["host"])
+    host.drifted = bool(entry.data.get("same_boot", True))
+    host.value, host.at = entry.data.get("value"), entry.at
+    host.outcome, host.reason = Outcome.OWED, entry.text
+    host.boot_id = entry.data.get("boot_id") or host.boot_id
+    host.seen_at, host.unreachable = entry.at, False
+
+
+def _restored(incident: Incident, entry: Entry) -> None:
+    incident.hold.restores += 1
+    incident.host(entry.data["host"]).drifted = False
+
+
+def _released(incident: Incident, entry: Entry) -> None:
+    _end_authority(incident, entry.data["proposal"], "released")
+
+
+def _end_authority(incident: Incident, proposal: str, why: str) -> None:
+    if proposal in incident.proposals:
+        incident.proposals[proposal].authority_ended = why
+    if incident.hold.proposal == proposal:
+        incident.hold.state = "released"
+
+
+STEPS: Mapping[str, Step] = MappingProxyType(
+    {
+        "incident.opened": _opened,
+        "incident.assigned": _assigned,
+        "incident.severity": _severity,
+        "incident.resolved": _resolved,
+        "incident.reopened": _reopened,
+        "alert.received": _alert,
+        "alert.resolved": _alert_over,
+        "runbook.matched": _matched,
+        "proposal.requested": _requested,
+        "exposure.probed": _probed,
+        "dryrun.recorded": _previewed,
+        "proposal.made": _made,
+        "proposal.failed": _proposal_failed,
+        "proposal.superseded": _moves_to(ProposalState.SUPERSEDED),
+        "proposal.expired": _moves_to(ProposalState.EXPIRED),
+        "proposal.rejected": _moves_to(ProposalState.REJECTED),
+        "approval.given": _approval,
+        "rollout.started": _started,
+        "wave.started": _wave_started,
+        "wave.finished": _wave_finished,
+        "wave.lost": _wave_lost,
+        "gate.passed": _gate,
+        "rollout.halted": _moves_to(ProposalState.HALTED),
+        "rollout.paused": _moves_to(ProposalState.PAUSED),
+        "rollout.resumed": _resumed,
+        "rollout.aborted": _aborted,
+        "rollout.done": _moves_to(ProposalState.DONE),
+        "hosts.updated": _outcomes,
+        "run.failed": _run_failed,
+        "hold.started": _hold_started,
+        "hold.drifted": _drifted,
+        "hold.restored": _restored,
+        "hold.released": _released,
+    }
+)

@@ -1,0 +1,265 @@
+"""What an incident is at one moment: plain data that only the fold fills."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Exposure(StrEnum):
+    """Whether the knob exists on a host."""
+
+    EXPOSED = "exposed"
+    NOT_APPLICABLE = "not_applicable"
+    UNREACHABLE = "unreachable"
+    UNKNOWN = "unknown"
+
+
+class Outcome(StrEnum):
+    """What became of one host in a rollout."""
+
+    OWED = "owed"
+    APPLIED = "applied"
+    VERIFIED = "verified"
+    NOT_APPLICABLE = "not_applicable"
+    FAILED = "failed"
+    ROLLED_BACK = "rolled_back"
+    UNKNOWN = "unknown"
+
+
+class ProposalState(StrEnum):
+    """The ten states of a proposal."""
+
+    OPEN = "open"
+    APPROVED = "approved"
+    RUNNING = "running"
+    PAUSED = "paused"
+    HALTED = "halted"
+    ABORTED = "aborted"
+    DONE = "done"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    SUPERSEDED = "superseded"
+
+
+MOVES: Mapping[ProposalState, frozenset[ProposalState]] = {
+    ProposalState.OPEN: frozenset(
+        {
+            ProposalState.APPROVED,
+            ProposalState.EXPIRED,
+            ProposalState.REJECTED,
+            ProposalState.SUPERSEDED,
+        }
+    ),
+    ProposalState.APPROVED: frozenset(
+        {
+            ProposalState.RUNNING,
+            ProposalState.EXPIRED,
+            ProposalState.REJECTED,
+            ProposalState.SUPERSEDED,
+        }
+    ),
+    ProposalState.RUNNING: frozenset(
+        {ProposalState.PAUSED, ProposalState.HALTED, ProposalState.ABORTED, ProposalState.DONE}
+    ),
+    ProposalState.PAUSED: frozenset({ProposalState.RUNNING, ProposalState.ABORTED}),
+    ProposalState.HALTED: frozenset({ProposalState.RUNNING, ProposalState.ABORTED}),
+    ProposalState.DONE: frozenset({ProposalState.ABORTED}),
+    ProposalState.ABORTED: frozenset(),
+    ProposalState.EXPIRED: frozenset(),
+    ProposalState.REJECTED: frozenset(),
+    ProposalState.SUPERSEDED: frozenset(),
+}
+"""The legal moves; everything else is refused. Done can still be aborted: it ends the authority
+to write to owed hosts."""
+
+
+def may_move(old: ProposalState, new: ProposalState) -> bool:
+    """Say whether the table allows the move."""
+    return new in MOVES[old]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """The stable key of a crash."""
+
+    kind: str
+    function: str | None = None
+    module: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crash:
+    """One crash of one host. ``known`` is false for a host that is not in the inventory."""
+
+    host: str
+    at: datetime
+    title: str
+    known: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Host:
+    """What is known of one host. ``outcome`` is None before a rollout covers it.
+
+    ``crashed_at`` and ``seen_at`` are the last crash and the last proof of life, ``hint_at`` the
+    last word of somebody that it may be back; ``applied_at``
+    is when the value was last known to be in force; ``lane`` says which run decided.
+    """
+
+    name: str
+    exposure: Exposure | None = None
+    outcome: Outcome | None = None
+    reason: str = ""
+    value: str | None = None
+    boot_id: str | None = None
+    kernel: str | None = None
+    at: datetime | None = None
+    lane: str = ""
+    crashed_at: datetime | None = None
+    seen_at: datetime | None = None
+    hint_at: datetime | None = None
+    applied_at: datetime | None = None
+    unreachable: bool = False
+    drifted: bool = False
+    crashes: int = 0
+
+    @property
+    def down(self) -> bool:
+        """True when it crashed, or could not be reached, and was not seen since."""
+        crashed = self.crashed_at is not None and (
+            self.seen_at is None or self.seen_at < self.crashed_at
+        )
+        return crashed or self.unreachable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A person's yes to one digest."""
+
+    person: str
+    name: str
+    via: str
+    digest: str
+    at: datetime
+
+
+@dataclass(slots=True, kw_only=True)
+class Wave:
+    """One wave: ``hosts`` were touched by ``run``; ``owed`` were down before it began."""
+
+    number: int
+    run: str
+    hosts: tuple[str, ...]
+    owed: tuple[str, ...] = ()
+    started_at: datetime
+    finished_at: datetime | None = None
+    lost: bool = False
+    passed: bool = False
+    results: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Proposal:
+    """One exact planned action. ``content`` is what the digest covers."""
+
+    id: str
+    digest: str
+    content: Mapping[str, Any]
+    requester: str
+    made_at: datetime
+    expires_at: datetime
+    state: ProposalState = ProposalState.OPEN
+    why: str = ""
+    approvals: list[Approval] = field(default_factory=list)
+    waves: list[Wave] = field(default_factory=list)
+    started_at: datetime | None = None
+    resumed_at: datetime | None = None
+    approved_by: tuple[str, ...] = ()
+    """The people whose approvals counted when the rollout was started."""
+    authority_ended: str = ""
+    """Why this approval lets nobody write any more: abort, rollback or release."""
+    crashed_after: list[Crash] = field(default_factory=list)
+    """Crashes of hosts that had the value already."""
+    ended_at: datetime | None = None
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The approved hosts, in order."""
+        return tuple(self.content["hosts"])
+
+    @property
+    def purpose(self) -> str:
+        """``mitigate`` or ``rollback``."""
+        return str(self.content.get("purpose", "mitigate"))
+
+
+@dataclass(slots=True, kw_only=True)
+class Request:
+    """A wish for a proposal, and how far it has come."""
+
+    number: int
+    runbook: str
+    mitigation: str
+    purpose: str
+    requester: str
+    rollback_of: str | None = None
+    probed: str | None = None
+    previewed: str | None = None
+    failures: int = 0
+    settled: bool = False
+    dry_run: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Hold:
+    """The watch over a value. ``state`` is ``none active released``."""
+
+    state: str = "none"
+    proposal: str | None = None
+    since: datetime | None = None
+    drifts: int = 0
+    restores: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Incident:
+    """One cause, many alerts. Filled by the fold alone; everybody else only reads it."""
+
+    id: str
+    state: str = "open"
+    severity: str = "unset"
+    title: str = ""
+    signature: Signature | None = None
+    opened_at: datetime | None = None
+    resolved_at: datetime | None = None
+    commander: str | None = None
+    roles: dict[str, str] = field(default_factory=dict)
+    alerts: int = 0
+    crashes: list[Crash] = field(default_factory=list)
+    hosts: dict[str, Host] = field(default_factory=dict)
+    pools: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    match: Mapping[str, Any] | None = None
+    requests: list[Request] = field(default_factory=list)
+    proposals: dict[str, Proposal] = field(default_factory=dict)
+    failed_runs: dict[str, str] = field(default_factory=dict)
+    hold: Hold = field(default_factory=Hold)
+    seq: int = 0
+
+    @property
+    def current(self) -> Proposal | None:
+        """The proposal that matters now: the newest."""
+        return next(reversed(self.proposals.values()), None)
+
+    @property
+    def rollout(self) -> Proposal | None:
+        """The newest proposal that was started, if any."""
+        started = [p for p in self.proposals.values() if p.started_at is not None]
+        return started[-1] if started else None
+
+    def host(self, name: str) -> Host:
+        """Return the state of a host, making it known if it is new."""
+        return self.hosts.setdefault(name, Host(name=name))

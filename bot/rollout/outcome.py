@@ -1,0 +1,142 @@
+"""What a run's raw result says about one host: nothing is guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot.incident.state import Exposure, Host, Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raw:
+    """What the runner saw of one host.
+
+    ``status`` is ``ok failed unreachable missing``; ``facts`` are the JSON lines that the
+    playbook printed, in order; ``message`` is Ansible's own.
+    """
+
+    host: str
+    status: str
+    facts: tuple[Mapping[str, Any], ...] = ()
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One host's outcome with the value read back."""
+
+    outcome: Outcome
+    reason: str = ""
+    value: str | None = None
+    boot_id: str | None = None
+    kernel: str | None = None
+    unreachable: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON form that entries hold."""
+        return {
+            "outcome": self.outcome.value,
+            "reason": self.reason,
+            "value": self.value,
+            "boot_id": self.boot_id,
+            "kernel": self.kernel,
+            "unreachable": self.unreachable,
+        }
+
+
+def exposure(raw: Raw) -> dict[str, Any]:
+    """Read a probe: ``{exposure, reason, value, boot_id, kernel, safe, unreachable}``."""
+    fact = _last(raw.facts, "probe", "verify", "preview")
+    if fact is None:
+        gone = raw.status == "unreachable"
+        kind = Exposure.UNREACHABLE if gone else Exposure.UNKNOWN
+        reason = raw.message or "the host gave no answer"
+        return {"exposure": kind.value, "reason": reason, "unreachable": gone}
+    kind = Exposure.EXPOSED if fact.get("applicable") else Exposure.NOT_APPLICABLE
+    return {
+        "exposure": kind.value,
+        "reason": str(fact.get("reason") or ""),
+        "safe": bool(fact.get("safe") and fact.get("persisted")),
+        **_truth(fact),
+    }
+
+
+def applied(raw: Raw) -> Seen:
+    """Judge a host after a run that wrote: only a separate read-back makes it *verified*."""
+    wrote = _last(raw.facts, "apply")
+    verify = _last(raw.facts, "verify")
+    fact = verify or wrote
+    if fact is not None and not fact.get("applicable"):
+        reason = str(fact.get("reason") or "the knob does not exist")
+        return Seen(outcome=Outcome.NOT_APPLICABLE, reason=reason, **_truth(fact))
+    if verify is not None and raw.status == "ok":
+        return _verified(verify)
+    if raw.status == "failed":
+        return Seen(outcome=Outcome.FAILED, reason=raw.message or "task failed", **_truth(fact))
+    if wrote is not None:
+        reason = "it answered the write, not the read-back: to be read back"
+        return Seen(outcome=Outcome.UNKNOWN, reason=reason, **_truth(wrote))
+    if raw.status == "unreachable":
+        return Seen(outcome=Outcome.OWED, reason=raw.message or "unreachable", unreachable=True)
+    return Seen(outcome=Outcome.UNKNOWN, reason=raw.message or "no answer in this run")
+
+
+def rolled_back(raw: Raw) -> Seen:
+    """Judge a host after a rollback run."""
+    fact = _last(raw.facts, "rollback")
+    if fact is not None and raw.status == "ok":
+        return Seen(
+            outcome=Outcome.ROLLED_BACK, reason=str(fact.get("reason") or ""), **_truth(fact)
+        )
+    return applied(raw)
+
+
+def read_back(raw: Raw, before: Host) -> Seen | None:
+    """Judge a host after a run that only read. None: nothing is known that was not known before.
+
+    A verified host that cannot be reached keeps its outcome; a host whose fate was unknown and
+    that cannot be reached is owed.
+    """
+    fact = _last(raw.facts, "verify", "probe")
+    if fact is None:
+        gone = raw.status == "unreachable"
+        if before.outcome is Outcome.UNKNOWN and gone:
+            reason = "could not be read back: unreachable, may be serving unmitigated"
+            return Seen(outcome=Outcome.OWED, reason=reason, unreachable=True)
+        return None
+    if not fact.get("applicable"):
+        reason = str(fact.get("reason") or "the knob does not exist")
+        return Seen(outcome=Outcome.NOT_APPLICABLE, reason=reason, **_truth(fact))
+    if fact.get("safe"):
+        return _verified(fact)
+    wanted = fact.get("wanted")
+    return Seen(
+        outcome=Outcome.OWED,
+        reason=f"the value is {fact.get('value')}, not {wanted}",
+        **_truth(fact),
+    )
+
+
+def _verified(fact: Mapping[str, Any]) -> Seen:
+    if fact.get("safe") and fact.get("persisted"):
+        return Seen(outcome=Outcome.VERIFIED, **_truth(fact))
+    if fact.get("safe"):
+        why = str(fact.get("reason") or "it is not persisted")
+        return Seen(
+            outcome=Outcome.APPLIED,
+            reason=f"live value set, lost at the next boot: {why}",
+            **_truth(fact),
+        )
+    reason = f"read back {fact.get('value')}, wanted {fact.get('wanted')}"
+    return Seen(outcome=Outcome.FAILED, reason=reason, **_truth(fact))
+
+
+def _truth(fact: Mapping[str, Any] | None) -> dict[str, Any]:
+    fact = fact or {}
+    return {key: fact.get(key) for key in ("value", "boot_id", "kernel")}
+
+
+def _last(facts: Sequence[Mapping[str, Any]], *phases: str) -> Mapping[str, Any] | None:
+    return next((f for f in reversed(facts) if f.get("phase") in phases), None)

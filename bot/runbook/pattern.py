@@ -1,0 +1,58 @@
+"""Patterns of runbook authors: google-re2 for text, globs for names; both bounded in time."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+
+import re2
+
+MEMORY = 1 << 20
+LONGEST = 500
+NAME_GLOB = re.compile(r"[A-Za-z0-9_.*?-]{1,128}")
+
+
+@lru_cache(maxsize=4096)
+def compiled(pattern: str) -> Any:
+    """Return the re2 pattern; raise ``ValueError`` with a sentence if it is none."""
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = MEMORY
+    try:
+        return re2.compile(pattern, options)
+    except re2.error as error:
+        said = error.args[0] if error.args else error
+        said = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+        raise ValueError(f"is not a pattern that re2 can read: {said}") from None
+
+
+def check_pattern(pattern: str) -> str:
+    """Return ``pattern`` if it compiles and says something; else raise ``ValueError``."""
+    if len(pattern) > LONGEST:
+        raise ValueError(f"is longer than {LONGEST} characters")
+    if compiled(pattern).search("") is not None:
+        raise ValueError("matches the empty text, and so everything")
+    return pattern
+
+
+def check_glob(glob: str) -> str:
+    """Return ``glob`` if it can be a name or a glob of names; else raise ``ValueError``."""
+    if NAME_GLOB.fullmatch(glob) is None:
+        raise ValueError(f"{glob!r} is no name: letters, digits, '_', '.', '-', and the globs * ?")
+    if sum(c.isalnum() for c in glob) < 3:
+        raise ValueError(f"{glob!r} fits nearly every name: give at least three letters of it")
+    return glob
+
+
+def is_glob(name: str) -> bool:
+    """Whether ``name`` has a wildcard."""
+    return "*" in name or "?" in name
+
+
+def fits(glob: str, name: str) -> bool:
+    """Whether a glob (``*`` any run, ``?`` one character) covers the whole name."""
+    if not is_glob(glob):
+        return glob == name
+    text = re.escape(glob).replace(r"\*", ".*").replace(r"\?", ".")
+    return compiled(text).fullmatch(name) is not None

@@ -1,0 +1,137 @@
+"""What proposals are made from, read from disk, and the private copies of it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import secrets
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bot.config import Config
+from bot.errors import BadInputError, HoldfastError
+from bot.fleet.inventory import Inventory
+from bot.ports import Clock
+from bot.runbook.disk import read_dir
+from bot.runbook.load import load, override
+from bot.runbook.model import Library
+from bot.runner import inventory, pin
+from bot.timeline.chain import canonical
+
+log = logging.getLogger(__name__)
+
+FRESH = 30.0
+
+
+class DiskSources:
+    """Runbooks and playbooks on disk, the inventory through Ansible."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._shelf = config.state_dir / "pinned"
+        self._lock = threading.Lock()
+        self._texts: Mapping[str, str] = {}
+        self._library: Library | None = None
+        self._last: Inventory | None = None
+        self._asked: float = 0.0
+        self.trouble = ""
+
+    def library(self) -> Library:
+        """Return the runbooks as they are now; parsed again only when a file has changed."""
+        root = self._config.path(self._config.runbooks)
+        if not root.is_dir():
+            raise BadInputError(
+                "there is no runbook directory", where=str(root), next="set runbooks"
+            )
+        texts = read_dir(root)
+        with self._lock:
+            if self._library is None or texts != self._texts:
+                self._library = override(load(texts), self._config.overrides)
+                self._texts = texts
+            return self._library
+
+    def revision(self, runbook: str) -> str:
+        """Return the sha256 of a runbook's file as it is now ('' if it is gone)."""
+        source = self.library().sources.get(runbook)
+        return hashlib.sha256(source[1].encode()).hexdigest() if source else ""
+
+    def inventory(self) -> Inventory:
+        """Resolve the inventory afresh."""
+        try:
+            found = inventory.resolve(
+                self._config.fleet, self._config.path(self._config.fleet.inventory)
+            )
+        except HoldfastError as error:
+            self.trouble = str(error)
+            raise
+        self._last, self.trouble = found, ""
+        self._asked = self._clock.now().timestamp()
+        return found
+
+    def known(self) -> Inventory | None:
+        """Return the last inventory that could be read, renewing it behind the caller's back.
+
+        Intake names hosts by it: an alert never waits for a dynamic inventory.
+        """
+        now = self._clock.now().timestamp()
+        if now - self._asked > FRESH:
+            self._asked = now
+            threading.Thread(target=self._renew, daemon=True).start()
+        return self._last
+
+    def _renew(self) -> None:
+        try:
+            self.inventory()
+        except HoldfastError as error:
+            log.warning("the inventory cannot be read", extra={"error": str(error)})
+
+    def tree(self) -> str:
+        """Return the hash of the playbooks as they are now."""
+        root = self._config.path(self._config.playbooks)
+        if not root.is_dir():
+            raise BadInputError(
+                "there is no playbook directory", where=str(root), next="set playbooks"
+            )
+        return pin.tree_hash(root)
+
+    def pin(self) -> str:
+        """Keep a private copy of the playbooks and return its hash."""
+        return pin.pin_tree(self._config.path(self._config.playbooks), self._shelf)
+
+    def pin_hosts(self, inventory: Inventory, hosts: Sequence[str]) -> str:
+        """Keep a private copy of these hosts' connection variables and return its hash."""
+        return pin.pin_data(_pinned(inventory, hosts), self._shelf)
+
+    def hosts_hash(self, inventory: Inventory, hosts: Sequence[str]) -> str:
+        """Return the hash that ``pin_hosts`` would return, keeping nothing."""
+        return hashlib.sha256(canonical(_pinned(inventory, hosts)).encode()).hexdigest()
+
+
+def _pinned(inventory: Inventory, hosts: Sequence[str]) -> dict[str, Any]:
+    wanted = set(hosts)
+    return {
+        "hosts": {name: dict(inventory.hosts[name]) for name in sorted(wanted)},
+        "pools": {
+            pool: [h for h in members if h in wanted]
+            for pool, members in sorted(inventory.pools.items())
+        },
+    }
+
+
+def secret(path: Path) -> bytes:
+    """Return the timeline's key, made on first use and readable by the bot alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        handle, name = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(32))
+        with contextlib.suppress(FileExistsError):
+            os.link(name, path)
+        Path(name).unlink()
+    return bytes.fromhex(path.read_text().strip())

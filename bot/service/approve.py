@@ -1,0 +1,201 @@
+"""People's yes and no to one digest."""
+
+from __future__ import annotations
+
+from bot.approval.policy import Tally, tally
+from bot.errors import BadInputError, ConflictError, RefusedError
+from bot.incident.state import Approval, Incident, Proposal, ProposalState, may_move
+from bot.ports import Transaction
+from bot.service.site import Site, allow, locate, person, refold
+from bot.timeline.entry import Actor, Draft
+
+
+def approve(site: Site, name: str, actor: Actor, digest: str = "") -> str:
+    """Count a person's yes to the digest; start nothing here: the worker does.
+
+    ``digest`` may be a prefix; if it is given it must fit. Every refusal is recorded.
+    """
+    incident = locate(site, name)
+    refusal = ""
+    with site.store.transaction(incident) as tx:
+        now = refold(tx, incident)
+        proposal = now.proposals[name]
+        refusal = _refusal(site, proposal, actor, digest)
+        if refusal:
+            _refuse(tx, now, proposal, actor, refusal)
+        else:
+            count = _count(site, tx, now, proposal, actor)
+            tx.wake(incident, site.clock.now())
+    if refusal:
+        raise RefusedError(
+            refusal, where=name, next=f"see 'details {name}'; the fleet was not touched"
+        )
+    if count.complete:
+        return f"{name} approved ({count.sentence}); the rollout starts with the canary"
+    return f"{name}: {count.sentence}; still needed: {count.required - len(count.counted)}"
+
+
+def _refusal(site: Site, proposal: Proposal, actor: Actor, digest: str) -> str:
+    """Return why this person's yes cannot be taken; '' if it can."""
+    if digest and not proposal.digest.startswith(digest.removeprefix("sha256:").lower()):
+        return f"the digest {digest!r} is not this proposal's ({proposal.digest[:12]})"
+    if digest and len(digest) < 4:
+        return "a digest prefix needs at least 4 characters"
+    yes = _yes(site, proposal, actor)
+    counted = tally(proposal, [yes], site.people)
+    if counted.not_counted:
+        return counted.not_counted[0].why
+    if proposal.state is not ProposalState.OPEN:
+        by = ", ".join(dict.fromkeys(a.name for a in proposal.approvals))
+        note = f" (approved by {by})" if by else ""
+        return f"{proposal.id} is {proposal.state} already{note}"
+    if site.clock.now() >= proposal.expires_at:
+        return f"{proposal.id} expired; propose again"
+    if any(a.person == actor.id for a in proposal.approvals):
+        return "you approved it already"
+    return ""
+
+
+def _yes(site: Site, proposal: Proposal, actor: Actor) -> Approval:
+    return Approval(
+        person=actor.id,
+        name=actor.name,
+        via=actor.via,
+        digest=proposal.digest,
+        at=site.clock.now(),
+    )
+
+
+def _count(site: Site, tx: Transaction, now: Incident, proposal: Proposal, actor: Actor) -> Tally:
+    count = tally(proposal, [*proposal.approvals, _yes(site, proposal, actor)], site.people)
+    tx.append(
+        now.id,
+        Draft(
+            key=f"approved.{proposal.id}.by.{actor.id}",
+            kind="approval.given",
+            text=f"{actor.name} approved {proposal.id} ({count.sentence})",
+            actor=actor,
+            data={
+                "proposal": proposal.id,
+                "digest": proposal.digest,
+                "complete": count.complete,
+                "roles": sorted(person(site, actor).roles),
+            },
+        ),
+    )
+    return count
+
+
+def _refuse(tx: Transaction, now: Incident, proposal: Proposal, actor: Actor, why: str) -> None:
+    tx.append(
+        now.id,
+        Draft(
+            key=f"refused.{proposal.id}.by.{actor.id}.{now.seq + 1}",
+            kind="approval.refused",
+            text=f"{actor.name}'s approval of {proposal.id} was refused: {why}",
+            actor=actor,
+            data={"proposal": proposal.id, "digest": proposal.digest, "why": why},
+        ),
+    )
+
+
+def reject(site: Site, name: str, actor: Actor, why: str = "") -> str:
+    """Say no: nothing starts any more from this proposal."""
+    allow(site, actor, "reject")
+    said = f": {why}" if why else ""
+    _move(site, name, actor, "rejected", ProposalState.REJECTED, f"rejected by {actor.name}{said}")
+    return f"{name} rejected; nothing was run"
+
+
+def abort(site: Site, name: str, actor: Actor, why: str = "") -> str:
+    """End a rollout now: stop its runs, and let nobody write under it any more."""
+    allow(site, actor, "abort")
+    incident = locate(site, name)
+    said = f": {why}" if why else ""
+    with site.store.transaction(incident) as tx:
+        now = refold(tx, incident)
+        proposal = now.proposals[name]
+        if not may_move(proposal.state, ProposalState.ABORTED):
+            raise ConflictError(
+                f"{name} is {proposal.state}: there is nothing to abort", next="see 'status'"
+            )
+        for run in tx.runs(incident):
+            if run.state in {"queued", "running"} and run.spec.get("proposal") == name:
+                tx.cancel(run.ident)
+        tx.append(
+            incident,
+            Draft(
+                key=f"aborted.{name}",
+                kind="rollout.aborted",
+                text=f"{name} aborted by {actor.name}{said}",
+                actor=actor,
+                data={"proposal": name, "digest": proposal.digest, "why": why},
+            ),
+        )
+        tx.wake(incident, site.clock.now())
+    return f"{name} aborted: its runs are being stopped and the hosts in flight are read back"
+
+
+def pause(site: Site, name: str, actor: Actor) -> str:
+    """Start no further wave until resumed; a wave in flight runs to its end."""
+    allow(site, actor, "pause")
+    _move(site, name, actor, "paused", ProposalState.PAUSED, f"paused by {actor.name}")
+    return f"{name} paused: the wave in flight ends, no other starts"
+
+
+def resume(site: Site, name: str, actor: Actor) -> str:
+    """Go on after a pause or a halt, under the same digest."""
+    allow(site, actor, "resume")
+    text = f"resumed by {actor.name} under the same digest"
+    _move(site, name, actor, "resumed", ProposalState.RUNNING, text)
+    return f"{name} goes on under the same digest"
+
+
+def release(site: Site, incident: str, actor: Actor) -> str:
+    """End the hold: nothing is watched or restored any more."""
+    allow(site, actor, "release")
+    with site.store.transaction(incident) as tx:
+        now = refold(tx, incident)
+        if now.hold.state != "active" or now.hold.proposal is None:
+            raise ConflictError(f"{incident} has no active hold", next="see 'status'")
+        owed = sorted(h.name for h in now.hosts.values() if h.outcome == "owed")
+        note = f"; still owed and now left alone: {', '.join(owed)}" if owed else ""
+        tx.append(
+            incident,
+            Draft(
+                key=f"released.{now.hold.proposal}",
+                kind="hold.released",
+                text=f"hold released by {actor.name}{note}",
+                actor=actor,
+                data={"proposal": now.hold.proposal, "owed": owed},
+            ),
+        )
+    return (
+        f"{incident}: hold released. The value and its file stay on the hosts until a "
+        f"rollback{note}"
+    )
+
+
+def _move(site: Site, name: str, actor: Actor, word: str, to: ProposalState, why: str) -> None:
+    incident = locate(site, name)
+    with site.store.transaction(incident) as tx:
+        now = refold(tx, incident)
+        proposal = now.proposals[name]
+        if not may_move(proposal.state, to):
+            raise ConflictError(
+                f"{name} is {proposal.state} and cannot be {word}", next="see 'status'"
+            )
+        if word == "resumed" and proposal.state is ProposalState.APPROVED:
+            raise BadInputError(f"{name} was not started yet", next="it starts by itself")
+        kind = "proposal.rejected" if word == "rejected" else f"rollout.{word}"
+        tx.append(
+            incident,
+            Draft(
+                key=f"{word}.{name}.{now.seq + 1}",
+                kind=kind,
+                text=f"{name} {why}",
+                actor=actor,
+                data={"proposal": name, "digest": proposal.digest, "why": why},
+            ),
+        )
+        tx.wake(incident, site.clock.now())

@@ -1,0 +1,165 @@
+"""Take alerts in: durable before they are acknowledged, each counted once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot import crash
+from bot.alert.alert import Alert, Status
+from bot.crash.report import CrashReport
+from bot.crash.show import as_dict
+from bot.fleet.inventory import HOST_NAME, Inventory, bare
+from bot.incident.grouping import home, touched
+from bot.incident.state import Incident
+from bot.ports import Transaction
+from bot.service.site import Site, refold
+from bot.timeline.entry import Actor, Draft
+
+KEPT_TEXT = 64_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What became of a batch."""
+
+    accepted: int
+    duplicate: int
+    incidents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """An alert with what was read in it."""
+
+    alert: Alert
+    report: CrashReport | None
+    host: str
+    known: bool
+
+    @property
+    def key(self) -> str:
+        """The alert's key; two crashes in one long-lived alert are two."""
+        if self.report is None or self.alert.status is Status.RESOLVED:
+            return self.alert.key
+        lines = self.alert.text.splitlines()[self.report.start - 1 : self.report.end]
+        mark = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+        return f"{self.alert.key}/{mark}"
+
+
+def receive(
+    site: Site, alerts: Sequence[Alert], inventory: Inventory | None, actor: Actor
+) -> Receipt:
+    """Record every alert in one transaction and wake the incidents that it concerns."""
+    read = [_read(alert, inventory) for alert in alerts]
+    accepted = duplicate = 0
+    incidents: list[str] = []
+    with site.store.transaction("intake") as tx:
+        for one in read:
+            known = tx.alert(one.key, None)
+            if known is not None:
+                duplicate += 1
+                incidents += [known] if known else []
+                continue
+            accepted += 1
+            names = _file(site, tx, one, actor)
+            incidents += names
+            for name in names:
+                tx.alert(one.key, name)
+                tx.wake(name, site.clock.now())
+    return Receipt(
+        accepted=accepted, duplicate=duplicate, incidents=tuple(dict.fromkeys(incidents))
+    )
+
+
+def _read(alert: Alert, inventory: Inventory | None) -> _Read:
+    reports = crash.read(alert.text)
+    name = inventory.known(alert.host) if inventory and alert.host else None
+    return _Read(
+        alert=alert,
+        report=reports[0] if reports else None,
+        host=name or bare(alert.host),
+        known=name is not None,
+    )
+
+
+def _file(site: Site, tx: Transaction, one: _Read, actor: Actor) -> list[str]:
+    """Append the alert to its incidents, opening one if it is a new cause."""
+    incidents = [refold(tx, row.id) for row in tx.incidents() if row.open]
+    if one.report is None or one.alert.status is Status.RESOLVED:
+        names = touched(one.host, incidents) if one.host else []
+        for name in names:
+            tx.append(name, _quiet(one, actor))
+        return names
+    name = home(one.report, one.host, incidents, site.clock.now())
+    if name is None:
+        name = tx.open(one.report.signature)
+        tx.append(name, _opening(one.report, actor))
+    tx.append(name, _crash(one, one.report, actor, _incident(incidents, name)))
+    return [name]
+
+
+def _incident(incidents: Sequence[Incident], name: str) -> Incident | None:
+    return next((i for i in incidents if i.id == name), None)
+
+
+def _opening(report: CrashReport, actor: Actor) -> Draft:
+    signature = {
+        "kind": report.kind.value,
+        "function": report.function,
+        "module": report.module,
+    }
+    return Draft(
+        key="opened",
+        kind="incident.opened",
+        text=f"incident opened: {report.title}",
+        actor=actor,
+        data={"title": report.title, "signature": signature, "report": as_dict(report)},
+    )
+
+
+def _crash(one: _Read, report: CrashReport, actor: Actor, incident: Incident | None) -> Draft:
+    times = incident.hosts[one.host].crashes if incident and one.host in incident.hosts else 0
+    again = f" (crash {times + 1} of this host)" if times else ""
+    stranger = "" if one.known or not one.host else ", not in the inventory"
+    return Draft(
+        key=f"alert.{one.key}",
+        kind="alert.received",
+        text=f"{one.host or 'a host that was not named'}{stranger}: {report.title}{again}",
+        actor=actor,
+        data={**_facts(one), "crash": as_dict(report), "text": one.alert.text[:KEPT_TEXT]},
+    )
+
+
+def _quiet(one: _Read, actor: Actor) -> Draft:
+    over = one.alert.status is Status.RESOLVED
+    what = one.alert.name or "alert"
+    return Draft(
+        key=f"alert.{one.key}",
+        kind="alert.resolved" if over else "alert.received",
+        text=f"{one.host}: {what} {'is over' if over else 'without crash text'}",
+        actor=actor,
+        data={
+            **_facts(one),
+            "text": one.alert.text[:KEPT_TEXT],
+            "down": not over,
+            "up": over and one.report is None,
+        },
+    )
+
+
+def _facts(one: _Read) -> dict[str, Any]:
+    return {
+        "source": one.alert.source,
+        "alert": one.alert.key,
+        "name": one.alert.name,
+        "host": one.host,
+        "said": one.alert.host,
+        "known": one.known,
+        "plain_name": HOST_NAME.fullmatch(one.host) is not None,
+        "labels": dict(one.alert.labels),
+        "link": one.alert.link,
+        "cut": one.alert.cut,
+    }

@@ -1,0 +1,287 @@
+"""What a supervisor reports when its run has ended: judged per host, recorded once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from bot.incident.state import Exposure, Host, Incident, Outcome
+from bot.ports import Run, Transaction
+from bot.rollout.outcome import Raw, Seen, applied, exposure, read_back, rolled_back
+from bot.service.site import Site, refold
+from bot.timeline.chain import canonical
+from bot.timeline.entry import Draft
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How a run ended: ``state`` is ``finished`` or ``cancelled``; ``trouble`` is for people."""
+
+    run: Run
+    raws: Sequence[Raw]
+    state: str = "finished"
+    trouble: str = ""
+
+
+def record(site: Site, report: Report) -> None:
+    """End the run and append what it found, in one transaction, and wake the incident.
+
+    A run that was given up as lost meanwhile is noted as late and decides nothing.
+    """
+    run = report.run
+    with site.store.transaction(run.incident) as tx:
+        incident = refold(tx, run.incident)
+        if not tx.finish(run.ident, report.state):
+            drafts = [_late(report)]
+        else:
+            drafts = JUDGES[run.kind](incident, report)
+        tx.append(run.incident, *drafts)
+        tx.wake(run.incident, site.clock.now())
+
+
+def _late(report: Report) -> Draft:
+    said = {raw.host: raw.status for raw in report.raws}
+    return Draft(
+        key=f"late.{report.run.ident}",
+        kind="wave.late",
+        text=f"run {report.run.ident} reported after it was given up; its word is not used",
+        data={"run": report.run.ident, "hosts": said},
+    )
+
+
+def _failed(report: Report, why: str) -> Draft:
+    return Draft(
+        key=f"failed.{report.run.ident}",
+        kind="run.failed",
+        text=f"run {report.run.ident} failed: {why}",
+        data={
+            "run": report.run.ident,
+            "why": why,
+            "request": report.run.spec.get("request"),
+            "proposal": report.run.spec.get("proposal"),
+        },
+    )
+
+
+def _silent(report: Report) -> bool:
+    """Say whether no host said anything at all: Ansible itself did not get going."""
+    return all(raw.status == "missing" for raw in report.raws)
+
+
+def _probe(_incident: Incident, report: Report) -> list[Draft]:
+    if _silent(report):
+        return [_failed(report, report.trouble or "no host was reached by Ansible")]
+    hosts = {raw.host: exposure(raw) for raw in report.raws}
+    counts = Counter(seen["exposure"] for seen in hosts.values())
+    waiting = counts[Exposure.UNREACHABLE] + counts[Exposure.UNKNOWN]
+    text = " · ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in sorted(counts.items()))
+    data = {
+        "request": report.run.spec.get("request"),
+        "run": report.run.ident,
+        "hosts": hosts,
+        "pools": report.run.spec.get("pools", {}),
+        "usable": counts[Exposure.EXPOSED] > 0 or waiting == 0,
+    }
+    return [
+        Draft(
+            key=f"probed.{report.run.ident}",
+            kind="exposure.probed",
+            text=f"probed {len(hosts)} hosts: {text}",
+            data=data,
+        )
+    ]
+
+
+def _preview(_incident: Incident, report: Report) -> list[Draft]:
+    hosts = {raw.host: _would(raw) for raw in report.raws}
+    answered = {h: w for h, w in hosts.items() if w is not None}
+    if not answered:
+        whys = "; ".join(dict.fromkeys(r.message for r in report.raws if r.message))
+        return [_failed(report, whys or report.trouble or "no host answered the dry run")]
+    value = {h: answered[h] for h in sorted(answered)}
+    sha = hashlib.sha256(canonical(value).encode()).hexdigest()
+    silent = sorted(set(hosts) - set(answered))
+    note = f"; no answer from {', '.join(silent)}" if silent else ""
+    return [
+        Draft(
+            key=f"preview.{report.run.ident}",
+            kind="dryrun.recorded",
+            text=f"dry run on {len(answered)} hosts{note}",
+            data={
+                "request": report.run.spec.get("request"),
+                "run": report.run.ident,
+                "sha256": sha,
+                "hosts": value,
+                "silent": silent,
+            },
+        )
+    ]
+
+
+def _would(raw: Raw) -> list[str] | None:
+    previews = [f for f in raw.facts if f.get("phase") == "preview"]
+    if not previews:
+        return ["this playbook cannot preview what it does"] if raw.status == "ok" else None
+    last = previews[-1]
+    if not last.get("applicable"):
+        return [f"nothing: {last.get('reason') or 'not applicable'}"]
+    return [str(line) for line in last.get("would", [])] or ["nothing: it is so already"]
+
+
+def _wave(_incident: Incident, report: Report) -> list[Draft]:
+    run = report.run
+    outcomes = {raw.host: _written(report, raw) for raw in report.raws}
+    drafts = [_failed(report, report.trouble)] if report.trouble else []
+    number, attempt = run.spec.get("wave"), run.ident.rpartition(".")[2]
+    cut = " (stopped)" if report.state == "cancelled" else ""
+    drafts.append(
+        Draft(
+            key=f"wave.{run.spec['proposal']}.{number}.{attempt}.finished",
+            kind="wave.finished",
+            text=f"wave {number}{cut}: {_count(outcomes.values())}",
+            data={
+                "proposal": run.spec["proposal"],
+                "digest": run.spec["digest"],
+                "wave": number,
+                "run": run.ident,
+                "lane": f"wave {number}",
+                "purpose": run.spec["purpose"],
+                "outcomes": {h: s.as_dict() for h, s in outcomes.items()},
+            },
+        )
+    )
+    return drafts
+
+
+def _written(report: Report, raw: Raw) -> Seen:
+    return rolled_back(raw) if report.run.spec["purpose"] == "rollback" else applied(raw)
+
+
+def _count(seen: Any) -> str:
+    counts = Counter(s.outcome.value for s in seen)
+    return " · ".join(f"{n} {o.replace('_', ' ')}" for o, n in sorted(counts.items())) or "nobody"
+
+
+def _retry(incident: Incident, report: Report) -> list[Draft]:
+    outcomes = {raw.host: _written(report, raw) for raw in report.raws}
+    changed = {h: s for h, s in outcomes.items() if _news(incident.host(h), s)}
+    drafts = _updates(report, changed, str(report.run.spec["purpose"]))
+    if report.run.spec["purpose"] == "restore":
+        drafts += [
+            _restored(report, host, seen)
+            for host, seen in changed.items()
+            if seen.outcome is Outcome.VERIFIED
+        ]
+    return drafts
+
+
+def _restored(report: Report, host: str, seen: Seen) -> Draft:
+    return Draft(
+        key=f"restored.{report.run.ident}.{host}",
+        kind="hold.restored",
+        text=f"{host}: restored to {seen.value}, verified",
+        data={
+            "host": host,
+            "value": seen.value,
+            "boot_id": seen.boot_id,
+            "proposal": report.run.spec["proposal"],
+            "digest": report.run.spec["digest"],
+        },
+    )
+
+
+def _reading(incident: Incident, report: Report) -> list[Draft]:
+    drafts: list[Draft] = []
+    changed: dict[str, Seen] = {}
+    for raw in report.raws:
+        before = incident.host(raw.host)
+        seen = read_back(raw, before)
+        if seen is None or (before.outcome is Outcome.FAILED and seen.outcome is Outcome.OWED):
+            continue
+        if seen.outcome is Outcome.OWED and before.outcome in {Outcome.VERIFIED, Outcome.APPLIED}:
+            drafts.append(_drift(report, before, seen))
+        elif _news(before, seen):
+            changed[raw.host] = seen
+    return drafts + _updates(report, changed, report.run.kind)
+
+
+def _drift(report: Report, before: Host, seen: Seen) -> Draft:
+    same = before.boot_id == seen.boot_id
+    how = "changed under the hold" if same else "lost at a reboot"
+    return Draft(
+        key=f"drifted.{report.run.ident}.{before.name}",
+        kind="hold.drifted",
+        text=f"{before.name}: the value {how}: {before.value} became {seen.value}",
+        data={
+            "host": before.name,
+            "value": seen.value,
+            "was": before.value,
+            "boot_id": seen.boot_id,
+            "same_boot": same,
+            "proposal": report.run.spec["proposal"],
+            "digest": report.run.spec["digest"],
+        },
+    )
+
+
+def _news(before: Host, seen: Seen) -> bool:
+    """Say whether this is new, so that hours of retries stay readable."""
+    if before.outcome is not seen.outcome or before.unreachable != seen.unreachable:
+        return True
+    if seen.boot_id is None:
+        return False
+    return (before.boot_id, before.value, before.down) != (seen.boot_id, seen.value, False)
+
+
+def _updates(report: Report, changed: Mapping[str, Seen], lane: str) -> list[Draft]:
+    if not changed:
+        return []
+    hosts = ", ".join(sorted(changed)[:4]) + (f" and {len(changed) - 4} more" * (len(changed) > 4))
+    return [
+        Draft(
+            key=f"updated.{report.run.ident}",
+            kind="hosts.updated",
+            text=f"{lane}: {hosts}: {_count(changed.values())}",
+            data={
+                "proposal": report.run.spec["proposal"],
+                "digest": report.run.spec["digest"],
+                "run": report.run.ident,
+                "lane": lane,
+                "purpose": report.run.spec.get("purpose", ""),
+                "outcomes": {h: s.as_dict() for h, s in changed.items()},
+            },
+        )
+    ]
+
+
+JUDGES: Mapping[str, Callable[[Incident, Report], list[Draft]]] = MappingProxyType(
+    {
+        "probe": _probe,
+        "preview": _preview,
+        "wave": _wave,
+        "retry": _retry,
+        "readback": _reading,
+        "check": _reading,
+    }
+)
+
+
+def give_up_lost(site: Site) -> list[str]:
+    """Mark runs whose heartbeat lapsed as lost; return the incidents to look at."""
+    incidents = []
+    for run in site.store.lapsed_runs(site.heartbeat):
+        with site.store.transaction(run.incident) as tx:
+            if tx.finish(run.ident, "lost"):
+                tx.wake(run.incident, site.clock.now())
+                incidents.append(run.incident)
+    return incidents
+
+
+def refuse(tx: Transaction, run: Run, why: str) -> None:
+    """Record, inside a transaction, that a run may not or cannot be carried out."""
+    if tx.finish(run.ident, "cancelled"):
+        tx.append(run.incident, _failed(Report(run=run, raws=()), why))

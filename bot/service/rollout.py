@@ -1,0 +1,304 @@
+"""Carry out what was approved: start, waves, gates, owed hosts, the hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.approval.policy import may_start, may_write
+from bot.decide import Action
+from bot.errors import HoldfastError
+from bot.incident.cascade import outcomes
+from bot.incident.state import Incident, Outcome, Proposal
+from bot.ports import Run, Transaction
+from bot.proposal.content import changes, digest
+from bot.service.prepare import current_sources
+from bot.service.site import Site
+from bot.service.step import Commit
+from bot.timeline.entry import Draft
+
+
+def expire(_site: Site, _incident: Incident, action: Action) -> Commit:
+    """Record that nobody started the proposal in time."""
+    return _say(
+        f"expired.{action.proposal}",
+        "proposal.expired",
+        f"{action.proposal} expired without being started",
+        {"proposal": action.proposal, "why": "not started in time"},
+    )
+
+
+def review(site: Site, incident: Incident, action: Action) -> Commit | None:
+    """Supersede an open proposal when a file that it was made from has changed."""
+    proposal = incident.proposals[action.proposal]
+    change = changes(proposal.content, current_sources(site, proposal, deep=False))
+    return _supersede(proposal, change) if change else None
+
+
+def start(site: Site, incident: Incident, action: Action) -> Commit | None:
+    """Use the approval: the last look at every source, then the one start."""
+    proposal = incident.proposals[action.proposal]
+    try:
+        change = changes(proposal.content, current_sources(site, proposal, deep=True))
+    except HoldfastError as error:
+        change = f"its inventory cannot be read any more ({error.what})"
+    if digest(proposal.content) != proposal.digest:
+        change = "its recorded content no longer has its digest"
+    if change:
+        return _supersede(proposal, change)
+    decision = may_start(proposal, site.people, site.clock.now())
+    if not decision.ok:
+        return _supersede(proposal, f"it may not start: {decision.sentence}")
+    return _say(
+        f"started.{proposal.id}",
+        "rollout.started",
+        f"{proposal.id} started: {decision.sentence}",
+        {
+            "proposal": proposal.id,
+            "digest": proposal.digest,
+            "approved_by": list(dict.fromkeys(a.person for a in proposal.approvals)),
+            "hosts": len(proposal.hosts),
+        },
+    )
+
+
+def _supersede(proposal: Proposal, change: str) -> Commit:
+    approved = " Its approvals start nothing." if proposal.approvals else ""
+
+    def commit(tx: Transaction, now: Incident) -> None:
+        tx.append(
+            now.id,
+            Draft(
+                key=f"superseded.{proposal.id}",
+                kind="proposal.superseded",
+                text=f"{proposal.id} superseded: {change}.{approved}",
+                data={"proposal": proposal.id, "digest": proposal.digest, "why": change},
+            ),
+            Draft(
+                key=f"requested.{len(now.requests) + 1}",
+                kind="proposal.requested",
+                text=f"a new proposal is prepared in place of {proposal.id}",
+                data={
+                    "runbook": proposal.content["runbook"]["id"],
+                    "mitigation": proposal.content["mitigation"]["id"],
+                    "purpose": proposal.purpose,
+                    "rollback_of": proposal.content["rollback_of"],
+                    "requester": proposal.requester,
+                },
+            ),
+        )
+
+    return commit
+
+
+def wave(_site: Site, incident: Incident, action: Action) -> Commit:
+    """Start a wave: one run on exactly its hosts."""
+    proposal = incident.proposals[action.proposal]
+    purpose = "rollback" if proposal.purpose == "rollback" else "first"
+    ident = f"{incident.id}.{proposal.id}.wave.{action.wave}.{action.attempt}"
+    spec = {**_spec(proposal, purpose), "wave": action.wave}
+    canary = action.wave == 1 and len(proposal.content["waves"]["sizes"]) > 1
+    name = "canary" if canary else f"wave {action.wave}"
+    again = f", attempt {action.attempt}" if action.attempt > 1 else ""
+    owed = f"; {len(action.owed)} down and owed" if action.owed else ""
+    data = {
+        "proposal": proposal.id,
+        "digest": proposal.digest,
+        "wave": action.wave,
+        "run": ident,
+        "hosts": list(action.hosts),
+        "owed": list(action.owed),
+        "purpose": purpose,
+    }
+
+    def commit(tx: Transaction, now: Incident) -> None:
+        refusals = _refusals(now.proposals[proposal.id], action.hosts, purpose)
+        if refusals:
+            _halt(tx, now, proposal, action.wave, refusals)
+            return
+        key = f"wave.{proposal.id}.{action.wave}.{action.attempt}"
+        text = f"{name} started on {_hosts(action.hosts)}{again}{owed}"
+        drafts = [Draft(key=f"{key}.started", kind="wave.started", text=text, data=data)]
+        if action.hosts:
+            tx.queue(Run(ident=ident, incident=now.id, kind="wave", hosts=action.hosts, spec=spec))
+        else:
+            drafts.append(_empty_wave(f"{key}.finished", data))
+        tx.append(now.id, *drafts)
+
+    return commit
+
+
+def _empty_wave(key: str, data: Mapping[str, Any]) -> Draft:
+    return Draft(
+        key=key,
+        kind="wave.finished",
+        text="nobody in this wave is up: all are owed",
+        data={**data, "outcomes": {}},
+    )
+
+
+def _refusals(proposal: Proposal, hosts: Sequence[str], purpose: str) -> str:
+    answers = [may_write(proposal, host, purpose) for host in hosts]
+    return "; ".join(dict.fromkeys(a.sentence for a in answers if not a.ok))
+
+
+def _spec(proposal: Proposal, purpose: str) -> dict[str, Any]:
+    content = proposal.content
+    return {
+        "proposal": proposal.id,
+        "digest": proposal.digest,
+        "purpose": purpose,
+        "tree": content["tree"],
+        "inventory": content["inventory"],
+        "playbooks": content["playbooks"],
+        "variables": content["variables"],
+        "pools": {},
+    }
+
+
+def _hosts(hosts: Sequence[str]) -> str:
+    shown = ", ".join(hosts[:4])
+    return shown if len(hosts) <= 4 else f"{shown} and {len(hosts) - 4} more"
+
+
+def pass_gate(_site: Site, incident: Incident, action: Action) -> Commit:
+    """Record that the gate let the rollout go on."""
+    proposal = incident.proposals[action.proposal]
+    return _say(
+        f"gate.{proposal.id}.{action.wave}.{len(proposal.waves)}",
+        "gate.passed",
+        f"gate after wave {action.wave}: {action.why}",
+        {"proposal": proposal.id, "wave": action.wave, "why": action.why},
+    )
+
+
+def halt(_site: Site, incident: Incident, action: Action) -> Commit:
+    """Stop the rollout and say why."""
+    proposal = incident.proposals[action.proposal]
+
+    def commit(tx: Transaction, now: Incident) -> None:
+        _halt(tx, now, proposal, action.wave, action.why)
+
+    return commit
+
+
+def _halt(tx: Transaction, now: Incident, proposal: Proposal, number: int, why: str) -> None:
+    tx.append(
+        now.id,
+        Draft(
+            key=f"halted.{proposal.id}.{now.seq + 1}",
+            kind="rollout.halted",
+            text=f"{proposal.id} halted after wave {number}: {why}. "
+            f"Next: resume {proposal.id}, rollback {proposal.id} or abort {proposal.id}",
+            data={"proposal": proposal.id, "digest": proposal.digest, "wave": number, "why": why},
+        ),
+    )
+
+
+def finish(_site: Site, incident: Incident, action: Action) -> Commit:
+    """Record that every wave was carried out; owed hosts stay owed and are said."""
+    counts = outcomes(incident)
+    text = " · ".join(f"{n} {o.replace('_', ' ')}" for o, n in counts.items() if n)
+    return _say(
+        f"done.{action.proposal}",
+        "rollout.done",
+        f"{action.proposal}: all waves carried out: {text}",
+        {"proposal": action.proposal, "outcomes": counts},
+    )
+
+
+def retry(_site: Site, incident: Incident, action: Action) -> Commit:
+    """Try owed hosts again, or write the value again, under the same approval."""
+    proposal = incident.proposals[action.proposal]
+
+    def commit(tx: Transaction, now: Incident) -> None:
+        current = now.proposals[proposal.id]
+        hosts = tuple(h for h in action.hosts if may_write(current, h, action.purpose).ok)
+        if hosts:
+            number = 1 + sum(1 for r in tx.runs(now.id) if r.kind == "retry")
+            ident = f"{now.id}.{proposal.id}.{action.purpose}.{number}"
+            spec = _spec(proposal, action.purpose)
+            tx.queue(Run(ident=ident, incident=now.id, kind="retry", hosts=hosts, spec=spec))
+
+    return commit
+
+
+def read_back(_site: Site, incident: Incident, action: Action) -> Commit:
+    """Read hosts whose fate is unknown; it writes nothing."""
+    return _reading("readback", incident, action)
+
+
+def check(_site: Site, incident: Incident, action: Action) -> Commit:
+    """Read every held host."""
+    return _reading("check", incident, action)
+
+
+def _reading(kind: str, incident: Incident, action: Action) -> Commit:
+    proposal = incident.proposals[action.proposal]
+    spec = {
+        **_spec(proposal, ""),
+        "playbooks": proposal.content["read"],
+        "variables": proposal.content["variables"],
+    }
+
+    def commit(tx: Transaction, now: Incident) -> None:
+        number = 1 + sum(1 for r in tx.runs(now.id) if r.kind == kind)
+        ident = f"{now.id}.{proposal.id}.{kind}.{number}"
+        tx.queue(Run(ident=ident, incident=now.id, kind=kind, hosts=action.hosts, spec=spec))
+
+    return commit
+
+
+def hold(_site: Site, incident: Incident, action: Action) -> Commit:
+    """Begin to watch the value."""
+    content = incident.proposals[action.proposal].content
+    rule = content["hold"]
+    held = sum(1 for h in incident.hosts.values() if h.outcome is Outcome.VERIFIED)
+    return _say(
+        f"hold.{action.proposal}",
+        "hold.started",
+        f"hold: {held} hosts are read every {rule['interval_seconds']:g} s, on drift "
+        f"{rule['action']}, until: {rule['exit']}",
+        {"proposal": action.proposal, "hold": rule},
+    )
+
+
+def lost(site: Site, incident: Incident, action: Action) -> Commit:
+    """Say that a run's heartbeat lapsed; whatever it touched is unknown until read back."""
+    run = site.store.run(action.run)
+    wrote = bool(run.spec.get("purpose"))
+    proposal = str(run.spec.get("proposal", ""))
+    drafts = [
+        Draft(
+            key=f"lost.{run.ident}",
+            kind="run.failed",
+            text=f"run {run.ident} was lost: its supervisor stopped reporting",
+            data={"run": run.ident, "why": "heartbeat lapsed", "request": run.spec.get("request")},
+        )
+    ]
+    if wrote and proposal in incident.proposals:
+        drafts.append(
+            Draft(
+                key=f"lost.{run.ident}.hosts",
+                kind="wave.lost",
+                text=f"{_hosts(run.hosts)}: unknown, to be read back before anything else",
+                data={
+                    "run": run.ident,
+                    "proposal": proposal,
+                    "wave": run.spec.get("wave"),
+                    "hosts": list(run.hosts),
+                },
+            )
+        )
+
+    def commit(tx: Transaction, now: Incident) -> None:
+        tx.append(now.id, *drafts)
+
+    return commit
+
+
+def _say(key: str, kind: str, text: str, data: Mapping[str, Any]) -> Commit:
+    def commit(tx: Transaction, now: Incident) -> None:
+        tx.append(now.id, Draft(key=key, kind=kind, text=text, data=data))
+
+    return commit

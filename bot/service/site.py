@@ -1,0 +1,66 @@
+"""What every service is handed: the doors, the people and the site's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bot.approval.policy import Decision, Person, may
+from bot.decide import Tempo
+from bot.errors import NotFoundError, RefusedError
+from bot.incident.fold import fold
+from bot.incident.state import Incident
+from bot.ports import Clock, Sources, Store, Transaction
+from bot.timeline.entry import Actor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """The composition that services work on.
+
+    ``hold_interval`` (seconds) overrides the runbooks'; ``expiry`` is how long a proposal waits.
+    """
+
+    store: Store
+    clock: Clock
+    sources: Sources
+    people: Mapping[str, Person]
+    tempo: Tempo = field(default_factory=Tempo)
+    required: int = 1
+    expiry: float = 1800.0
+    hold_interval: float | None = None
+    heartbeat: float = 20.0
+    host_labels: Sequence[str] = ()
+
+
+def load(site: Site, incident: str) -> Incident:
+    """Fold an incident outside a transaction."""
+    return fold(site.store.entries(incident))
+
+
+def refold(tx: Transaction, incident: str) -> Incident:
+    """Fold an incident inside a transaction: nobody else changes it meanwhile."""
+    return fold(tx.entries(incident))
+
+
+def person(site: Site, actor: Actor) -> Person:
+    """Return the person behind an authenticated actor; a stranger has no roles."""
+    return site.people.get(actor.id) or Person(id=actor.id, name=actor.name)
+
+
+def allow(site: Site, actor: Actor, verb: str) -> Decision:
+    """Return the yes to ``verb``, or raise ``RefusedError`` with the reason."""
+    decision = may(person(site, actor), verb)
+    if not decision.ok:
+        raise RefusedError(
+            decision.sentence, next="ask somebody with that role; nothing was changed"
+        )
+    return decision
+
+
+def locate(site: Site, name: str) -> str:
+    """Return the incident that holds a proposal id (``P-17``); raise ``NotFoundError``."""
+    for row in site.store.incidents():
+        if name in load(site, row.id).proposals:
+            return row.id
+    raise NotFoundError(f"there is no proposal {name}", next="see 'status' for the open ones")

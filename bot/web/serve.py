@@ -1,0 +1,95 @@
+"""``holdfast serve``: HTTP, workers and Slack in one process, ended cleanly by SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import uvicorn
+
+from bot.app import App, start_workers
+from bot.errors import BadInputError, HoldfastError
+from bot.web.http import create
+
+log = logging.getLogger(__name__)
+
+
+class ChatDoor(Protocol):
+    """A chat system that is connected while the bot serves."""
+
+    def start(self) -> None:
+        """Connect in the background; never raises because the other side is away."""
+
+    def stop(self) -> None:
+        """Drain and disconnect."""
+
+    def health(self) -> Mapping[str, Any]:
+        """Say how the connection is."""
+
+
+def listen(address: str) -> socket.socket:
+    """Bind ``HOST:PORT``; raise ``BadInputError`` when that cannot be done."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise BadInputError(f"{address!r} is no address", next="use HOST:PORT")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host.strip("[]"), int(port)))
+    except OSError as error:
+        sock.close()
+        raise BadInputError(
+            f"cannot listen on {address}: {error.strerror}", next="choose another --listen"
+        ) from error
+    return sock
+
+
+def serve(app: App, sockets: Sequence[socket.socket], doors: Sequence[ChatDoor]) -> None:
+    """Serve until SIGTERM or SIGINT. Supervisors of runs go on by themselves."""
+    stop = threading.Event()
+    try:
+        app.sources.inventory()
+    except HoldfastError as error:
+        log.warning("the inventory cannot be read yet", extra={"error": str(error)})
+    workers = start_workers(app, stop)
+
+    def health() -> dict[str, Any]:
+        return _health(app, [worker.trouble for worker, _ in workers], doors)
+
+    config = uvicorn.Config(
+        create(app, health), log_level="warning", access_log=False, timeout_graceful_shutdown=5
+    )
+    for door in doors:
+        door.start()
+    try:
+        uvicorn.Server(config).run(sockets=list(sockets))
+    finally:
+        stop.set()
+        for door in doors:
+            door.stop()
+        for _, thread in workers:
+            thread.join(timeout=10)
+
+
+def _health(app: App, troubles: Sequence[str], doors: Sequence[ChatDoor]) -> dict[str, Any]:
+    problems: dict[str, Any] = {}
+    try:
+        app.site.store.ping()
+    except HoldfastError as error:
+        problems["store"] = error.as_dict()
+    if said := [trouble for trouble in troubles if trouble]:
+        problems["worker"] = said[0]
+    warnings: dict[str, Any] = {}
+    if app.sources.trouble:
+        warnings["inventory"] = app.sources.trouble
+    try:
+        if bad := app.sources.library().problems:
+            warnings["runbooks"] = [str(problem) for problem in bad]
+    except HoldfastError as error:
+        warnings["runbooks"] = [str(error)]
+    chat = [dict(door.health()) for door in doors]
+    return {"ok": not problems, "problems": problems, "warnings": warnings, "chat": chat}

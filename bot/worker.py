@@ -1,0 +1,153 @@
+"""The worker: claims incidents, asks ``decide`` what is due, carries it out."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Protocol
+
+from bot.decide import Action, decide, due
+from bot.errors import HoldfastError, UnavailableError
+from bot.incident.state import Incident
+from bot.ports import Transaction
+from bot.service import prepare, rollout
+from bot.service.report import give_up_lost
+from bot.service.site import Site, load, refold
+from bot.service.step import Commit
+from bot.timeline.entry import Draft
+
+log = logging.getLogger(__name__)
+
+LEASE = 30.0
+PAUSE = 1.0
+ROUNDS = 50
+
+STEPS: Mapping[str, Callable[[Site, Incident, Action], Commit | None]] = MappingProxyType(
+    {
+        "match": prepare.match_crash,
+        "probe": prepare.probe,
+        "preview": prepare.preview,
+        "propose": prepare.propose,
+        "give_up": prepare.give_up,
+        "expire": rollout.expire,
+        "review": rollout.review,
+        "start": rollout.start,
+        "wave": rollout.wave,
+        "pass": rollout.pass_gate,
+        "halt": rollout.halt,
+        "finish": rollout.finish,
+        "retry": rollout.retry,
+        "readback": rollout.read_back,
+        "check": rollout.check,
+        "hold": rollout.hold,
+        "lost": rollout.lost,
+    }
+)
+
+
+class Launcher(Protocol):
+    """Starts the supervisor of a queued run."""
+
+    def launch(self, ident: str) -> None:
+        """Start it unless it was started already."""
+
+    def reap(self) -> None:
+        """Collect supervisors that have ended."""
+
+
+class Worker:
+    """One thread's work. Several, in several processes, may serve one store."""
+
+    def __init__(self, site: Site, launcher: Launcher, name: str) -> None:
+        self._site = site
+        self._launcher = launcher
+        self._name = name
+        self.trouble = ""
+
+    def serve(self, stop: threading.Event) -> None:
+        """Work until ``stop``. A database that is away is waited for, and shown in health."""
+        while not stop.is_set():
+            try:
+                self.turn()
+                self.trouble = ""
+            except UnavailableError as error:
+                self.trouble = str(error)
+                log.warning("the store is away", extra={"error": str(error)})
+                stop.wait(PAUSE)
+
+    def turn(self) -> None:
+        """Look at one incident that is due, or wait a little for one."""
+        self._launcher.reap()
+        give_up_lost(self._site)
+        incident = self._site.store.claim_work(self._name, LEASE)
+        if incident is None:
+            self._site.store.wait(PAUSE)
+            return
+        when = None
+        try:
+            self.look(incident)
+            state, runs = load(self._site, incident), self._site.store.runs(incident)
+            when = due(state, runs, self._site.clock.now(), self._site.tempo)
+        finally:
+            self._site.store.release_work(incident, self._name, when)
+
+    def look(self, incident: str) -> None:
+        """Carry out everything that is due for the incident now."""
+        for _ in range(ROUNDS):
+            state, runs = load(self._site, incident), self._site.store.runs(incident)
+            actions = decide(state, runs, self._site.clock.now(), self._site.tempo)
+            done = [self._carry_out(state, action) for action in actions]
+            for run in self._site.store.runs(incident):
+                if run.state == "queued":
+                    self._launcher.launch(run.ident)
+            if not any(done):
+                return
+        log.warning("still busy after many rounds", extra={"incident": incident})
+
+    def _carry_out(self, state: Incident, action: Action) -> bool:
+        """Do one action; True if something was recorded."""
+        try:
+            commit = STEPS[action.verb](self._site, state, action)
+        except UnavailableError as error:
+            if not action.request:
+                raise
+            commit = _failed(action, error)
+        except HoldfastError as error:
+            log.warning("an action failed", extra={"verb": action.verb, "error": str(error)})
+            commit = _failed(action, error) if action.request else None
+        if commit is None:
+            return False
+        with self._site.store.transaction(state.id) as tx:
+            now = refold(tx, state.id)
+            current = decide(now, tx.runs(state.id), self._site.clock.now(), self._site.tempo)
+            if action not in current:
+                return now.seq != state.seq
+            before = (now.seq, len(tx.runs(state.id)))
+            commit(tx, now)
+            return (refold(tx, state.id).seq, len(tx.runs(state.id))) != before
+
+
+def _failed(action: Action, error: HoldfastError) -> Commit:
+    """Say in the timeline why no proposal could be made."""
+
+    def commit(tx: Transaction, now: Incident) -> None:
+        tx.append(
+            now.id,
+            Draft(
+                key=f"proposal.failed.{action.request}",
+                kind="proposal.failed",
+                text=f"no proposal: {error}",
+                data={"request": action.request, "why": error.what, **error.as_dict()},
+            ),
+        )
+
+    return commit
+
+
+def wake_all(site: Site) -> None:
+    """Look at every incident once: what a restarted bot does first."""
+    for row in site.store.incidents():
+        with site.store.transaction(row.id) as tx:
+            tx.wake(row.id, site.clock.now())
