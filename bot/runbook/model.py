@@ -194,7 +194,9 @@ class Runbook(Part):
     @model_validator(mode="after")
     def _consistent(self) -> Runbook:
         if self.no_knob is not None and (self.mitigations or self.knob or self.hold):
-            raise ValueError("no_knob says that nothing turns it off: take mitigations, knob, hold out")
+            raise ValueError(
+                "no_knob says that nothing turns it off: take mitigations, knob, hold out"
+            )
         if self.no_knob is None and not self.mitigations:
             raise ValueError("give mitigations, or say no_knob with a reason")
         names = [m.id for m in self.mitigations]

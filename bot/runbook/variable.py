@@ -21,8 +21,9 @@ Type = Literal["str", "int", "bool", "sysctl_key", "sysctl_value"]
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 # The bot's own, and words that Ansible reads as orders.
 RESERVED = frozenset(
-    "ref phase hosts tasks vars environment become connection groups hostvars omit play_hosts "
-    "inventory_hostname inventory_dir playbook_dir role_path gather_facts strategy".split()
+    {"ref", "phase", "hosts", "tasks", "vars", "environment", "become", "connection", "groups"}
+    | {"hostvars", "omit", "play_hosts", "inventory_hostname", "inventory_dir", "playbook_dir"}
+    | {"role_path", "gather_facts", "strategy"}
 )
 SYSCTL_KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9_-][A-Za-z0-9_./-]{0,254}")
 SYSCTL_VALUE = re.compile(r"[A-Za-z0-9 ._:,-]{1,128}")
@@ -102,7 +103,9 @@ class Variable(BaseModel):
     def refuse(self, value: Any) -> None:
         """Raise ``ValueError`` with a sentence if ``value`` may not be given."""
         typed = check_value(value, self.type)
-        allowed = None if self.allowed is None else [check_value(a, self.type) for a in self.allowed]
+        allowed = (
+            None if self.allowed is None else [check_value(a, self.type) for a in self.allowed]
+        )
         if allowed is not None and typed not in allowed:
             raise ValueError(f"{typed!r} is not allowed; it may be {', '.join(map(str, allowed))}")
 

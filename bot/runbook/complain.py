@@ -1,0 +1,122 @@
+"""Turn what pydantic found into sentences with a line and a did-you-mean."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from bot.runbook.marks import Marked, Path
+from bot.runbook.model import Problem, Runbook
+
+TYPES = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "tuple_type": "a list",
+    "mapping_type": "a mapping of names to values",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "dict_type": "a mapping",
+}
+LIMITS = {"too_short": "is empty", "string_too_short": "is empty", "string_too_long": "is too long"}
+
+
+def close(word: str, known: list[str]) -> str:
+    """Return ``did you mean 'x'?`` for the nearest known word, or nothing."""
+    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else ""
+
+
+def problems(file: str, marked: Marked, error: ValidationError) -> Iterator[Problem]:
+    """Yield one problem for every place that is wrong, in the order of the lines."""
+    found: dict[tuple[int, Path], Problem] = {}
+    for one in error.errors(include_url=False):
+        path = _path(marked, one["loc"], absent=one["type"] == "missing")
+        what, hint = _sentence(path, one)
+        line = marked.line(path)
+        # Of a choice of types pydantic complains once a type: one sentence a place is enough.
+        found.setdefault((line, path), Problem(file=file, line=line, what=what, hint=hint))
+    yield from sorted(found.values(), key=lambda p: p.line)
+
+
+def _path(marked: Marked, loc: tuple[int | str, ...], *, absent: bool) -> Path:
+    """Keep the parts of a location that are in the file; pydantic adds names of its own.
+
+    The last part of a key that is ``absent`` is kept although the file lacks it.
+    """
+    path: Path = ()
+    for part in loc:
+        if (*path, part) in marked.lines:
+            path = (*path, part)
+    return (*path, loc[-1]) if absent else path
+
+
+def _sentence(path: Path, error: Mapping[str, Any]) -> tuple[str, str]:
+    kind, value, context = error["type"], error.get("input"), error.get("ctx") or {}
+    name = _name(path)
+    if kind == "extra_forbidden":
+        known = sorted(_keys(path[:-1]))
+        hint = close(str(path[-1]), known)
+        return f"unknown key {path[-1]!r}{_where(path)}", hint or f"known are {', '.join(known)}"
+    if kind == "missing":
+        return f"missing key {path[-1]!r}{_where(path)}", ""
+    if kind in {"literal_error", "enum"}:
+        known = _choices(str(context["expected"]))
+        hint = close(str(value), known)
+        return f"{name} is {value!r}, not one of {', '.join(known)}", hint
+    if kind == "value_error":
+        said = str(context.get("error", error["msg"]))
+        return (f"{name}: {said}" if path else said), ""
+    if kind in TYPES:
+        return f"{name} is {_shown(value)}, not {TYPES[kind]}", ""
+    if kind in LIMITS:
+        return f"{name} {LIMITS[kind]}", ""
+    if kind == "string_pattern_mismatch":
+        return f"{name} is {value!r}, which does not fit {context['pattern']}", ""
+    return f"{name}: {str(error['msg'])[0].lower()}{str(error['msg'])[1:]}", ""
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "empty"
+    if isinstance(value, dict):
+        return "a mapping"
+    return "a list" if isinstance(value, list) else repr(value)
+
+
+def _choices(expected: str) -> list[str]:
+    return [word.strip(" '") for word in expected.replace(" or ", ", ").split(",") if word.strip()]
+
+
+def _name(path: Path) -> str:
+    words = [str(part) for part in path if isinstance(part, str)]
+    return repr(".".join(words)) if words else "the runbook"
+
+
+def _where(path: Path) -> str:
+    words = [str(part) for part in path[:-1] if isinstance(part, str)]
+    return f" in {'.'.join(words)!r}" if words else ""
+
+
+def _keys(path: Path) -> set[str]:
+    """Return the keys that are known at a place of the format."""
+    model: type[BaseModel] = Runbook
+    for part in path:
+        field = next((f for n, f in model.model_fields.items() if part in (n, f.alias)), None)
+        inner = _model(field.annotation) if field else None
+        model = inner or model
+    return {field.alias or name for name, field in model.model_fields.items()} - {"overridden"}
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in {Union, types.UnionType, tuple} or get_args(annotation):
+        return next((m for m in map(_model, get_args(annotation)) if m), None)
+    return None
