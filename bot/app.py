@@ -12,11 +12,10 @@ from bot.chat.identity import Identities
 from bot.clock import SystemClock
 from bot.config import Config
 from bot.decide import Tempo
-from bot.runner.launch import Launcher
 from bot.runner.sources import DiskSources, secret
 from bot.service.site import Site
 from bot.store import open_store
-from bot.worker import Worker, wake_all
+from bot.worker import Launcher, Worker, wake_all
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +59,11 @@ def build(config: Config) -> App:
     return App(config=config, site=site, sources=sources, identities=identities, key=key)
 
 
-def start_workers(app: App, stop: threading.Event) -> list[tuple[Worker, threading.Thread]]:
+def start_workers(
+    app: App, launcher: Launcher, stop: threading.Event
+) -> list[tuple[Worker, threading.Thread]]:
     """Start the worker threads; they end soon after ``stop`` is set."""
     wake_all(app.site)
-    launcher = Launcher(app.config.file, app.config.state_dir / "log")
     started = []
     for number in range(WORKERS):
         name = f"{socket.gethostname()}.{os.getpid()}.{number}"

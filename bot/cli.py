@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from bot.config import Config, find, load
 from bot.crash.show import as_dict
 from bot.errors import BadInputError, HoldfastError
 from bot.layout import lay_out
+from bot.runner.launch import Launcher
 from bot.runner.supervise import supervise
 from bot.web.serve import ChatDoor, listen, serve
 
@@ -100,7 +102,8 @@ def serve_command(ctx: click.Context, address: str, fd: Sequence[int]) -> None:
     app = _app(ctx)
     try:
         click.echo(f"holdfast serves http://{address} (incidents, healthz, metrics)")
-        serve(app, sockets, _doors(app))
+        launcher = Launcher(app.config.file, app.config.state_dir / "log")
+        serve(app, sockets, _doors(app), launcher=launcher, stop=threading.Event())
     finally:
         app.close()
 

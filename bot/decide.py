@@ -189,9 +189,27 @@ def _after(incident: Incident, proposal: Proposal, last: Wave, runs: Sequence[Ru
                     attempt=attempts + 1,
                 )
             ]
+    if again := _nobody(incident, proposal, last):
+        return [again]
     verdict = judge(incident, proposal, last)
     verb = "pass" if verdict.ok else "halt"
     return [Action(verb=verb, proposal=proposal.id, wave=last.number, why=verdict.sentence)]
+
+
+def _nobody(incident: Incident, proposal: Proposal, last: Wave) -> Action | None:
+    """Choose other hosts when every host of a wave vanished: it has proved nothing."""
+    if not last.hosts or any(incident.host(h).outcome is not Outcome.OWED for h in last.hosts):
+        return None
+    attempts = sum(1 for w in proposal.waves if w.number == last.number)
+    wave = upcoming(incident, proposal)
+    if wave is None or wave.last or attempts >= MAX_ATTEMPTS:
+        return None
+    fresh = tuple(h for h in wave.hosts if h not in last.hosts)
+    if not fresh:
+        return None
+    return Action(
+        verb="wave", proposal=proposal.id, wave=last.number, hosts=fresh, attempt=attempts + 1
+    )
 
 
 def _keep(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo) -> list[Action]:

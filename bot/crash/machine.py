@@ -38,7 +38,16 @@ _ARCHITECTURES = (
     ("i386", re.compile(r"^\s*EIP: |^EAX: ")),
     ("x86_64", re.compile(r"^\s*RIP: |^\s*R[AD]X: [0-9a-f]{16}|^IP: \[<ffff")),
 )
-_HINTS = ("omm: ", "ainted", "Linux version", "Hardware name", "CPU", "cpu", "stuck for", "INFO: task")
+_HINTS = (
+    "omm: ",
+    "ainted",
+    "Linux version",
+    "Hardware name",
+    "CPU",
+    "cpu",
+    "stuck for",
+    "INFO: task",
+)
 _ARCH_HINTS = (
     "pstate", "pc :", "ESR", "PC is", "r10:", "epc", "badaddr", "NIP", "Krnl", "EIP", "EAX",
     "RIP", "RAX", "RDX", "IP: ", "arm64",

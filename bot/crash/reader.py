@@ -49,7 +49,7 @@ def headlines(records: Sequence[Record]) -> list[Headline]:
             continue
         for literal in literals:
             if literal not in hushed or not hushed[literal].search(record.text[:MAX_HEADLINE]):
-                found.append(Headline(_from_stamp(record, literal), literal))
+                found.append(Headline(_placed(records, record, literal), literal))
                 break
     return found
 
@@ -68,16 +68,19 @@ def _hits(texts: Sequence[str]) -> dict[int, list[str]]:
     return hits
 
 
-def _from_stamp(record: Record, literal: str) -> Record:
-    """Drop words of people or of a template in front of the kernel's timestamp."""
-    if record.context:
-        return record
+def _placed(records: Sequence[Record], record: Record, literal: str) -> Record:
+    """Give a headline that stands behind words of people or of a template its kernel context."""
     stop = record.text.index(literal)
-    matches = [match for match in _MID_LINE.finditer(record.text) if match.end() <= stop]
-    if not matches:
+    if record.context or stop == 0:
         return record
-    last = matches[-1]
-    return record._replace(text=record.text[last.end() :], context=last[1] or STAMPED)
+    matches = [match for match in _MID_LINE.finditer(record.text) if match.end() <= stop]
+    if matches:
+        last = matches[-1]
+        return record._replace(text=record.text[last.end() :], context=last[1] or STAMPED)
+    after = records[record.order + 1 : record.order + 2]
+    if after and after[0].context not in ("", FOREIGN):
+        return record._replace(context=after[0].context)
+    return record
 
 
 def read_records(records: Sequence[Record]) -> list[CrashReport]:

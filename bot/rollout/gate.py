@@ -51,6 +51,8 @@ def judge(incident: Incident, proposal: Proposal, wave: Wave) -> Verdict:
             sentence=f"{len(lost)} of {len(wave.hosts)} hosts vanished during the wave "
             f"(limit {max_lost}): {names}",
         )
+    if wave.hosts and len(lost) == len(wave.hosts):
+        return Verdict(ok=False, sentence="every host of the wave vanished: it proves nothing")
     return _crashes(incident, proposal)
 
 

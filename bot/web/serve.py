@@ -13,6 +13,7 @@ import uvicorn
 from bot.app import App, start_workers
 from bot.errors import BadInputError, HoldfastError
 from bot.web.http import create
+from bot.worker import Launcher
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +49,20 @@ def listen(address: str) -> socket.socket:
     return sock
 
 
-def serve(app: App, sockets: Sequence[socket.socket], doors: Sequence[ChatDoor]) -> None:
-    """Serve until SIGTERM or SIGINT. Supervisors of runs go on by themselves."""
-    stop = threading.Event()
+def serve(
+    app: App,
+    sockets: Sequence[socket.socket],
+    doors: Sequence[ChatDoor],
+    *,
+    launcher: Launcher,
+    stop: threading.Event,
+) -> None:
+    """Serve until SIGTERM, SIGINT or ``stop``. Supervisors of runs go on by themselves."""
     try:
         app.sources.inventory()
     except HoldfastError as error:
         log.warning("the inventory cannot be read yet", extra={"error": str(error)})
-    workers = start_workers(app, stop)
+    workers = start_workers(app, launcher, stop)
 
     def health() -> dict[str, Any]:
         return _health(app, [worker.trouble for worker, _ in workers], doors)
@@ -63,16 +70,23 @@ def serve(app: App, sockets: Sequence[socket.socket], doors: Sequence[ChatDoor])
     config = uvicorn.Config(
         create(app, health), log_level="warning", access_log=False, timeout_graceful_shutdown=5
     )
+    server = uvicorn.Server(config)
+    threading.Thread(target=_end, args=(server, stop), daemon=True).start()
     for door in doors:
         door.start()
     try:
-        uvicorn.Server(config).run(sockets=list(sockets))
+        server.run(sockets=list(sockets))
     finally:
         stop.set()
         for door in doors:
             door.stop()
         for _, thread in workers:
             thread.join(timeout=10)
+
+
+def _end(server: uvicorn.Server, stop: threading.Event) -> None:
+    stop.wait()
+    server.should_exit = True
 
 
 def _health(app: App, troubles: Sequence[str], doors: Sequence[ChatDoor]) -> dict[str, Any]:

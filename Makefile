@@ -1,0 +1,49 @@
+# The two commands: `make demo` replays the night on a real local fleet, `make test` runs the tests.
+# Both set everything up by themselves. AUTO=1 plays the demo without asking.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ENCLAVE := $(BIN)/python -m bot.demo.enclave
+
+.PHONY: demo test check soak bench-crash bench-store lock clean
+
+demo: $(READY)
+	@.ci/system demo
+	@$(BIN)/holdfast demo $(if $(AUTO),--auto,)
+
+test: $(READY) check
+	@.ci/system test
+	@.ci/test
+
+check: $(READY)
+	$(BIN)/ruff check bot tests bench
+	$(BIN)/ruff format --check bot tests bench
+	$(BIN)/codespell
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+$(READY): requirements/dev.txt pyproject.toml
+	@.ci/venv $(PYTHON) $(VENV)
+	@touch $@
+
+bench-crash: $(READY)
+	$(BIN)/python bench/crash.py
+
+bench-store: $(READY)
+	$(BIN)/python bench/store.py
+
+# The long counts, once: kills of the bot at random moments, aborts.
+soak: $(READY)
+	@.ci/system test
+	HOLDFAST_SOAK=1 .ci/test tests/acceptance
+
+# Write the pinned requirements anew; no registry's address gets into the file.
+lock: $(READY)
+	$(BIN)/pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --all-extras \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	  --output-file requirements/dev.txt pyproject.toml
+
+clean:
+	rm -rf $(VENV) .cache demo-out

@@ -1,0 +1,157 @@
+"""The named moments: when what happened, and how long it took to get there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.incident.state import Outcome, Proposal
+from bot.postmortem.case import Case, replay, span, utc
+from bot.postmortem.markdown import inline, table
+from bot.timeline.entry import Entry
+
+MAX_DRIFTS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """Something that people ask the time of; ``at`` is None while it has not happened."""
+
+    name: str
+    at: datetime | None
+
+
+def moments(case: Case) -> list[Moment]:
+    """Return the moments of the incident in the order in which they come about."""
+    incident = case.incident
+    plan = _plan(case)
+    mark = f" ({plan.id})" if plan is not None else ""
+    rows = [
+        Moment(name="first crash reported", at=min((c.at for c in incident.crashes), default=None)),
+        Moment(name="detected: incident opened", at=incident.opened_at),
+        Moment(name="matched with runbooks", at=_first(case, "runbook.matched")),
+        Moment(name=f"proposed{mark}", at=plan.made_at if plan else None),
+        Moment(name=f"approved{mark}", at=_approved(case, plan)),
+        Moment(name=f"rollout started{mark}", at=plan.started_at if plan else None),
+        Moment(name="canary verified", at=_canary(plan)),
+        Moment(name="all waves carried out", at=_of_plan(case, plan, "rollout.done")),
+        Moment(name="last owed host verified", at=_nobody_owed(case, plan)),
+        Moment(name="hold started", at=_of_plan(case, plan, "hold.started")),
+        *_interruptions(case),
+        *_drifts(case),
+        *_rollbacks(case),
+        Moment(name="resolved", at=incident.resolved_at),
+    ]
+    return rows
+
+
+def moments_table(case: Case) -> str:
+    """Write the moments with their UTC time and the time since the first crash."""
+    found = moments(case)
+    times = [moment.at for moment in found if moment.at is not None]
+    start = found[0].at or min(times, default=None)
+    rows = []
+    last: datetime | None = None
+    for moment in found:
+        if moment.at is None or start is None:
+            rows.append([moment.name, "-", "-", "-"])
+            continue
+        step = f"{_signed(moment.at, last)}" if last is not None else "-"
+        rows.append([moment.name, utc(moment.at), _signed(moment.at, start), step])
+        last = moment.at
+    return table(["Moment", "UTC", "After the first crash", "After the row before"], rows)
+
+
+def _signed(at: datetime, since: datetime) -> str:
+    return f"+{span(at - since)}" if at >= since else f"-{span(since - at)}"
+
+
+def _plan(case: Case) -> Proposal | None:
+    """Return the mitigation that the moments are about: the newest started one, else the newest."""
+    mine = [p for p in case.incident.proposals.values() if p.purpose == "mitigate"]
+    started = [p for p in mine if p.started_at is not None]
+    return (started or mine or [None])[-1]
+
+
+def _first(case: Case, kind: str) -> datetime | None:
+    return next((entry.at for entry in case.of(kind)), None)
+
+
+def _of_plan(case: Case, plan: Proposal | None, kind: str) -> datetime | None:
+    if plan is None:
+        return None
+    return next((e.at for e in case.of(kind) if e.data.get("proposal") == plan.id), None)
+
+
+def _approved(case: Case, plan: Proposal | None) -> datetime | None:
+    given = [e for e in case.of("approval.given") if plan and e.data.get("proposal") == plan.id]
+    return next((e.at for e in given if e.data.get("complete")), None)
+
+
+def _canary(plan: Proposal | None) -> datetime | None:
+    """Return when a first wave ended with every host of it verified, read back from the host."""
+    for wave in plan.waves if plan else ():
+        verified = [wave.results.get(host) == Outcome.VERIFIED for host in wave.hosts]
+        if wave.number == 1 and verified and all(verified):
+            return wave.finished_at
+    return None
+
+
+def _nobody_owed(case: Case, plan: Proposal | None) -> datetime | None:
+    """Return when the last owed host had its value; None while a host is owed.
+
+    A host that drifts under the hold is the hold's matter and does not count here.
+    """
+    if plan is None or plan.started_at is None:
+        return None
+    owed, since = True, None
+    for entry, incident in replay(case.entries):
+        current = incident.proposals.get(plan.id)
+        if current is None or current.started_at is None:
+            continue
+        hosts = [incident.host(name) for name in plan.hosts]
+        still = any(h.outcome is Outcome.OWED and not h.drifted for h in hosts)
+        if owed and not still and any(h.outcome is Outcome.VERIFIED for h in hosts):
+            since = entry.at
+        owed = still
+    return None if owed else since
+
+
+def _named(case: Case, kind: str, name: Callable[[Entry], str]) -> Iterator[Moment]:
+    for entry in case.of(kind):
+        yield Moment(name=name(entry), at=entry.at)
+
+
+def _interruptions(case: Case) -> list[Moment]:
+    """Return the halts, pauses, resumptions and aborts, as they came."""
+    words = ("halted", "paused", "resumed", "aborted")
+    found = [
+        moment
+        for word in words
+        for moment in _named(
+            case, f"rollout.{word}", lambda e, word=word: f"{inline(e.data['proposal'])} {word}"
+        )
+    ]
+    return sorted(found, key=lambda moment: moment.at or case.now)
+
+
+def _drifts(case: Case) -> list[Moment]:
+    found = list(_named(case, "hold.drifted", lambda e: f"drift on {inline(e.data['host'])}"))
+    restored = list(_named(case, "hold.restored", lambda e: f"restored {inline(e.data['host'])}"))
+    both = sorted(found + restored, key=lambda moment: moment.at or case.now)
+    if not found:
+        return [Moment(name="drifts", at=None)]
+    more = len(both) - MAX_DRIFTS
+    note = [Moment(name=f"{more} more drifts and restores", at=both[-1].at)] if more > 0 else []
+    return both[:MAX_DRIFTS] + note
+
+
+def _rollbacks(case: Case) -> list[Moment]:
+    found = []
+    for proposal in case.started:
+        if proposal.purpose == "rollback":
+            what = f"rollback ({proposal.id})"
+            found.append(Moment(name=f"{what} started", at=proposal.started_at))
+            found.append(Moment(name=f"{what} ended", at=proposal.ended_at))
+    return found
