@@ -1,0 +1,87 @@
+"""Whatever is read: it never raises, it is consistent, and it takes linear time."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.crash import excerpt, read
+from bot.crash.show import as_dict, from_dict, lines
+from bot.crash.titles import MAX_TITLE
+from tests.unit.crash import golden
+
+LOGS = [golden.split(path)[1] for path in golden.files()]
+PIECES = sorted({line for log in LOGS for line in log.split("\n")})
+TEXTS = st.one_of(
+    st.text(max_size=400),
+    st.lists(st.sampled_from(PIECES), max_size=40).map("\n".join),
+    st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=60)), max_size=30).map("\n".join),
+    st.tuples(st.sampled_from(LOGS), st.integers(0, 3000)).map(lambda t: t[0][t[1] :]),
+    st.tuples(st.sampled_from(LOGS), st.integers(0, 3000)).map(lambda t: t[0][: t[1]]),
+)
+
+
+def consistent(text: str) -> None:
+    total = text.count("\n") + 1
+    reports = read(text)
+    assert [report.consequence for report in reports] == [n > 0 for n in range(len(reports))]
+    for report in reports:
+        assert report.title
+        assert len(report.title) <= MAX_TITLE
+        assert "\n" not in report.title
+        assert 1 <= report.start <= report.end <= total
+        assert report.corrupted is (report.corrupted_reason is not None)
+        assert report.title not in report.alt_titles
+        assert report.evidence
+        assert all(1 <= line.number <= total for line in report.evidence)
+        assert report.function is None or report.function.isidentifier()
+        assert report.signature.count(":") == 2
+        assert from_dict(json.loads(json.dumps(as_dict(report)))) == report
+        assert all(style and line for style, line in lines(report))
+
+
+@given(TEXTS)
+@settings(deadline=None, max_examples=300)
+def test_any_text_is_read_without_an_error_and_consistently(text):
+    consistent(text)
+    assert len(excerpt(text, 100)) <= 100
+
+
+@given(st.binary(max_size=300))
+@settings(deadline=None, max_examples=100)
+def test_any_bytes_are_read_without_an_error(data):
+    read(data)
+
+
+@given(st.sampled_from(LOGS), st.data())
+@settings(deadline=None, max_examples=100)
+def test_reading_is_the_same_every_time(log, data):
+    cut = log[: data.draw(st.integers(0, len(log)))]
+    assert read(cut) == read(cut)
+
+
+HOSTILE = {
+    "path of a warning": "[ 1.0] WARNING: " + "mm/" * 300 + ".c" * 100 + "\n",
+    "addresses": "BUG: held lock freed!\n" + ("[<aaaa" * 500 + "\n") * 50,
+    "pointers": "BUG: soft lockup\n" + ("IP: " * 500 + "\n") * 50,
+    "written out breaks": "\\n" * 2000 + "\n",
+    "timestamps": "[    1.000000] BUG: " * 200 + "\n",
+    "headlines": "[    1.000000] BUG: soft lockup\n[    1.000000] Call Trace:\n",
+    "json": '{"log":' * 400 + "\n",
+    "json breaks": '{"log":"' + "a\\n" * 1000 + '"}\n',
+    "dates": "2024-01-01T00:00:00 " * 100 + "\n",
+    "one line": "BUG: Dentry " + " still in use (1) [unmount of " * 2000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_text_takes_linear_time(name):
+    piece = HOSTILE[name]
+    text = piece * max(1, 400_000 // len(piece))
+    start = time.process_time()
+    read(text)
+    assert time.process_time() - start < 5
