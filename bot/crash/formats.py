@@ -25,6 +25,7 @@ _CALLS = shapes.TRACE
 _AT = re.compile(rf"at: (?:{PC} +)?{FUNC}")
 _ORIGIN = re.compile(r"Local variable .* created at:|Uninit was created at:")
 _TRAPPED = re.compile(rf"(?:{_POINTER.pattern}|--- interrupt: [0-9]+ at {FUNC})")
+_OLD_WARNING = re.compile(rf"WARNING: at {SRC.replace('(', '(?:', 1)} {FUNC}")
 _TIMER = re.compile(r"apic_timer_interrupt")
 
 
@@ -35,7 +36,7 @@ class Look(Enum):
     POINTER = ((_POINTER,),)
     POINTER_THEN_TRACE = ((_POINTER, _CALLS, FRAMES),)
     TRACE = ((_CALLS, FRAMES),)
-    POINTER_OR_TRACE = ((_TRAPPED, FRAMES), (_CALLS, FRAMES))
+    POINTER_OR_TRACE = ((_TRAPPED, FRAMES), (_CALLS, FRAMES), (_OLD_WARNING,))
     HEADLINE_THEN_TRACE = ((re.compile(rf"BUG: KASAN: [a-z\- ]+ in {FUNC}"), _CALLS, FRAMES),)
     HEADLINE_THEN_FRAMES = ((re.compile(rf"BUG: KFENCE: [a-z\- ]+ in {FUNC}"), FRAMES),)
     FRAMES_AND_ORIGIN = ((FRAMES, _ORIGIN, FRAMES),)
@@ -364,6 +365,9 @@ _TRAPS = (
     row("Unable to handle kernel",
         r"Unable to handle kernel (?P<what>paging request|access to user memory)",
         "BUG: unable to handle kernel {what} in {frame}", Kind.PAGE_FAULT,
+        Look.POINTER_THEN_TRACE, alts=ACCESS),
+    row("Unable to handle kernel", r"Unable to handle kernel pointer dereference",
+        "BUG: unable to handle kernel paging request in {frame}", Kind.PAGE_FAULT,
         Look.POINTER_THEN_TRACE, alts=ACCESS),
     row("general protection fault", r"general protection fault.*:",
         "general protection fault in {frame}", Kind.GPF, Look.POINTER_THEN_TRACE, alts=ACCESS),

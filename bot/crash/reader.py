@@ -36,6 +36,7 @@ MAX_BEFORE = 400
 
 _MID_LINE = re.compile(r"\[ {0,7}\d{1,10}\.\d{6}\](?:\[ {0,12}([CT]\d{1,10})\])? ")
 _SOURCE = re.compile(r"\b(?:at|in) ([\w./-]{1,200}\.(?:c|h|rs|S):\d{1,7})")
+_OLD_GUESS = re.compile(r"\s*(?:<\w+> +)?\[<[0-9a-f]+>\] \? ")
 _CLOSING = ("---[ end ", "Rebooting in", "Kernel Offset:")
 
 
@@ -263,7 +264,15 @@ def _broken(entry: Format, verdict: Verdict, title: str, window: Window) -> str 
         return entry.broken
     if stamped(title):
         return "two lines are printed into each other"
-    return broken_trace(window.every) if entry.traced else None
+    if not entry.traced or _all_guessed(window, verdict):
+        return None
+    return broken_trace(window.every)
+
+
+def _all_guessed(window: Window, verdict: Verdict) -> bool:
+    """Tell whether an old kernel without frame pointers marked its whole trace as a guess."""
+    old = sum(_OLD_GUESS.match(record.text) is not None for record in window.guesses)
+    return verdict.pointer is not None and old >= 3 and not trace_of(window.lines, ())
 
 
 def _evidence(headline: Record, verdict: Verdict, suspect: Suspect | None) -> tuple[Line, ...]:

@@ -81,7 +81,7 @@ SKIP = (
             "strcpy", "strlcpy", "strncpy", "strscpy", "strlen", "strstr", "strnstr", "strnlen",
             "strchr", "strdup", "strndup", "copy_to_user", "copy_from_user", "copy_to_iter",
             "copy_from_iter", "copy_page_to_iter", "copy_page_from_iter", "copy_folio_to_iter",
-            "^copyin$", "^copyout$", "put_user", "get_user", "string", "pointer",
+            "^copyin$", "^copyout$", "put_user", "get_user", "string", "pointer",  # codespell:ignore copyin
             "^crc\\d+", "crc_itu_t", "extract_(user|iter)_to_sg", "hex_dump_to_buffer",
             "print_hex_dump",
         ),
@@ -120,7 +120,7 @@ SKIP = (
     Rule(
         name="inode, dentry or page cache plumbing",
         words=(
-            "^iput$", "^iput_final$", "^ihold$", "find_lock_entries",
+            "^iput$", "^iput_final$", "^ihold$", "find_lock_entries",  # codespell:ignore iput
             "truncate_inode_pages_range", "drop_nlink", "dput", "^mark_buffer_dirty$",
         ),
     ),

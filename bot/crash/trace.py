@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.crash.frames import ANY_START, START_HINTS, TRACE_STARTS, candidates, frame
+from bot.crash.frames import ANY_START, ARM_FRAME, START_HINTS, TRACE_STARTS, candidates, frame
 from bot.crash.report import Frame
 from bot.crash.transport import Record
 
@@ -52,7 +52,9 @@ def broken_trace(lines: Sequence[Record]) -> str | None:
         seen = seen or whole
         if not whole and start is not TRACE_STARTS[-1]:
             return "a call trace without frames"
-    return None if seen else "no call trace"
+    if not seen and not any(" from " in text and ARM_FRAME.match(text) for text in texts):
+        return "no call trace"
+    return None
 
 
 def _frames_near(texts: Sequence[str], first: int) -> bool:
