@@ -38,7 +38,7 @@ def inline(value: object, limit: int = LIMIT) -> str:
         return "-"
     if _HARMLESS.fullmatch(text) and not _LINK.search(text):
         return text
-    return _span(text)
+    return code(text)
 
 
 def _untemplated(text: str) -> str:
@@ -46,7 +46,8 @@ def _untemplated(text: str) -> str:
     return _TEMPLATE.sub("{ ", text)
 
 
-def _span(text: str) -> str:
+def code(text: str) -> str:
+    """Write one line as a code span, whatever it holds."""
     marks = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     pad = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{marks}{pad}{text}{pad}{marks}"

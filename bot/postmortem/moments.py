@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from bot.incident.state import Outcome, Proposal
 from bot.postmortem.case import Case, replay, span, utc
 from bot.postmortem.markdown import inline, table
-from bot.timeline.entry import Entry
 
 MAX_DRIFTS = 10
+
+INTERRUPTIONS = {
+    "rollout.halted": "halted",
+    "rollout.paused": "paused",
+    "rollout.resumed": "resumed",
+    "rollout.aborted": "aborted",
+}
+DRIFTS = {"hold.drifted": "drift on", "hold.restored": "restored"}
+OUTCOMES = {
+    "alert.received",
+    "rollout.started",
+    "wave.finished",
+    "wave.lost",
+    "hosts.updated",
+    "hold.drifted",
+}
+"""The kinds that change whether a host is owed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +42,7 @@ def moments(case: Case) -> list[Moment]:
     incident = case.incident
     plan = _plan(case)
     mark = f" ({plan.id})" if plan is not None else ""
-    rows = [
+    return [
         Moment(name="first crash reported", at=min((c.at for c in incident.crashes), default=None)),
         Moment(name="detected: incident opened", at=incident.opened_at),
         Moment(name="matched with runbooks", at=_first(case, "runbook.matched")),
@@ -43,7 +58,6 @@ def moments(case: Case) -> list[Moment]:
         *_rollbacks(case),
         Moment(name="resolved", at=incident.resolved_at),
     ]
-    return rows
 
 
 def moments_table(case: Case) -> str:
@@ -71,7 +85,7 @@ def _plan(case: Case) -> Proposal | None:
     """Return the mitigation that the moments are about: the newest started one, else the newest."""
     mine = [p for p in case.incident.proposals.values() if p.purpose == "mitigate"]
     started = [p for p in mine if p.started_at is not None]
-    return (started or mine or [None])[-1]
+    return next(reversed(started or mine), None)
 
 
 def _first(case: Case, kind: str) -> datetime | None:
@@ -108,7 +122,7 @@ def _nobody_owed(case: Case, plan: Proposal | None) -> datetime | None:
     owed, since = True, None
     for entry, incident in replay(case.entries):
         current = incident.proposals.get(plan.id)
-        if current is None or current.started_at is None:
+        if current is None or current.started_at is None or entry.kind not in OUTCOMES:
             continue
         hosts = [incident.host(name) for name in plan.hosts]
         still = any(h.outcome is Outcome.OWED and not h.drifted for h in hosts)
@@ -118,33 +132,26 @@ def _nobody_owed(case: Case, plan: Proposal | None) -> datetime | None:
     return None if owed else since
 
 
-def _named(case: Case, kind: str, name: Callable[[Entry], str]) -> Iterator[Moment]:
-    for entry in case.of(kind):
-        yield Moment(name=name(entry), at=entry.at)
-
-
 def _interruptions(case: Case) -> list[Moment]:
     """Return the halts, pauses, resumptions and aborts, as they came."""
-    words = ("halted", "paused", "resumed", "aborted")
-    found = [
-        moment
-        for word in words
-        for moment in _named(
-            case, f"rollout.{word}", lambda e, word=word: f"{inline(e.data['proposal'])} {word}"
-        )
+    return [
+        Moment(name=f"{inline(entry.data['proposal'])} {INTERRUPTIONS[entry.kind]}", at=entry.at)
+        for entry in case.of(*INTERRUPTIONS)
     ]
-    return sorted(found, key=lambda moment: moment.at or case.now)
 
 
 def _drifts(case: Case) -> list[Moment]:
-    found = list(_named(case, "hold.drifted", lambda e: f"drift on {inline(e.data['host'])}"))
-    restored = list(_named(case, "hold.restored", lambda e: f"restored {inline(e.data['host'])}"))
-    both = sorted(found + restored, key=lambda moment: moment.at or case.now)
+    found = case.of(*DRIFTS)
     if not found:
         return [Moment(name="drifts", at=None)]
-    more = len(both) - MAX_DRIFTS
-    note = [Moment(name=f"{more} more drifts and restores", at=both[-1].at)] if more > 0 else []
-    return both[:MAX_DRIFTS] + note
+    rows = [
+        Moment(name=f"{DRIFTS[entry.kind]} {inline(entry.data['host'])}", at=entry.at)
+        for entry in found[:MAX_DRIFTS]
+    ]
+    more = len(found) - len(rows)
+    if more:
+        rows.append(Moment(name=f"{more} more drifts and restores, the last", at=found[-1].at))
+    return rows
 
 
 def _rollbacks(case: Case) -> list[Moment]:
