@@ -32,9 +32,8 @@ def judge(incident: Incident, proposal: Proposal, wave: Wave) -> Verdict:
     gate = proposal.content["gate"]
     states = {h: incident.host(h).outcome for h in wave.hosts}
     failed = sorted(h for h, o in states.items() if o in {Outcome.FAILED, Outcome.APPLIED})
-    lost = sorted(
-        h for h in wave.hosts if wave.results.get(h) in {Outcome.OWED, Outcome.UNKNOWN, None}
-    )
+    gone = {Outcome.OWED, Outcome.UNKNOWN, None}
+    lost = sorted(h for h in wave.hosts if wave.results.get(h, states[h]) in gone)
     max_failed = allowed(gate["max_failed"], len(wave.hosts))
     max_lost = allowed(gate["max_lost"], len(wave.hosts))
     if len(failed) > max_failed:

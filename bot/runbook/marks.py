@@ -42,15 +42,16 @@ def line_of(lines: Mapping[Path, int], path: Path) -> int:
     return 1
 
 
-def read(text: str) -> Marked:
+def read(text: str, *, tags: bool = False) -> Marked:
     """Read one YAML document; raise ``MarkedError`` where it cannot be read.
 
     A key given twice is a problem; aliases are refused, because they can make a small file huge.
+    With ``tags``, an unknown tag (Ansible has some) leaves its value as it stands.
     """
     if len(text) > LARGEST:
         raise MarkedError("is larger than a megabyte", 1)
     try:
-        loader = yaml.SafeLoader(text)
+        loader = (_Tagged if tags else yaml.SafeLoader)(text)
         node = loader.get_single_node()
         if node is None:
             raise MarkedError("the file is empty", 1)
@@ -69,6 +70,13 @@ def read(text: str) -> Marked:
             raise
         raise MarkedError(f"not readable as YAML: {error}", 1) from None
     return Marked(data=data, lines=reader.lines, problems=tuple(reader.problems))
+
+
+class _Tagged(yaml.SafeLoader):
+    """Reads ``!unsafe text`` as ``text``."""
+
+
+_Tagged.add_multi_constructor("!", lambda _loader, _suffix, node: node.value)
 
 
 class _Reader:

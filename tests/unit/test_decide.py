@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from bot.decide import Action, Tempo, decide, due
+from bot.ports import Run
+from tests.unit.log import DANA, Log
+
+TEMPO = Tempo(retry_first=5, retry_max=60)
+
+
+def actions(log: Log, *runs: Run, later: float = 0) -> list[Action]:
+    return decide(log.fold(), runs, log.now + timedelta(seconds=later), TEMPO)
+
+
+def verbs(log: Log, *runs: Run, later: float = 0) -> list[str]:
+    return [a.verb for a in actions(log, *runs, later=later)]
+
+
+def run(kind: str, state: str, *hosts: str, at: Log | None = None, **spec: object) -> Run:
+    return Run(
+        ident=f"{kind}-{state}-{'-'.join(hosts)}",
+        incident="INC-1",
+        kind=kind,
+        hosts=hosts,
+        state=state,
+        spec=spec,
+        finished_at=at.now if at and state == "finished" else None,
+    )
+
+
+def test_a_new_incident_is_matched_first():
+    assert verbs(Log().opened()) == ["match"]
+
+
+def test_a_request_is_probed_then_previewed_then_proposed():
+    log = Log().opened().requested()
+    assert verbs(log) == ["probe"]
+    assert verbs(log, run("probe", "running", request=1)) == []
+    log.probed()
+    assert verbs(log) == ["preview"]
+    log.add("dryrun.recorded", {"request": 1, "sha256": "x", "hosts": {}})
+    assert verbs(log) == ["propose"]
+
+
+def test_a_probe_that_reached_nobody_is_repeated_after_a_while():
+    log = Log().opened().requested()
+    log.add("exposure.probed", {"request": 1, "run": "p", "hosts": {}, "usable": False})
+    tried = run("probe", "finished", at=log, request=1)
+    assert verbs(log, tried) == []
+    assert verbs(log, tried, later=10) == ["probe"]
+
+
+def test_nothing_is_touched_without_an_approval():
+    log = Log().opened().requested().probed().proposed()
+    assert verbs(log) == ["review"]
+    assert verbs(log, later=3600) == ["expire"]
+
+
+def test_an_approved_proposal_starts_and_an_expired_one_does_not():
+    log = Log().opened().requested().probed().proposed()
+    log.add("approval.given", {"proposal": "P-1", "digest": "d" * 64, "complete": True}, DANA)
+    assert verbs(log) == ["start"]
+    assert verbs(log, later=3600) == ["expire"]
+
+
+def test_the_canary_is_a_live_host_and_the_dead_are_owed_in_the_last_wave():
+    log = Log().opened().requested().probed().crash("a").proposed().started()
+    (wave,) = actions(log)
+    assert (wave.verb, wave.wave, wave.hosts) == ("wave", 1, ("b",))
+    log.wave(1, ["b"]).ended(1, b="verified").passed(1)
+    wave = next(a for a in actions(log) if a.verb == "wave")
+    assert (wave.hosts, wave.owed) == (("c", "d"), ("a",))
+
+
+def test_a_canary_that_fails_halts_the_rollout():
+    log = Log().opened().requested().probed().back("a").proposed().started()
+    log.wave(1, ["a"]).ended(1, a="failed")
+    halt = next(a for a in actions(log) if a.verb == "halt")
+    assert "1 of 1 hosts not verified" in halt.why
+
+
+def test_a_canary_that_vanishes_is_replaced_by_another_host():
+    log = Log().opened().requested().probed().back("a").proposed().started()
+    log.wave(1, ["a"]).ended(1, a="owed")
+    again = actions(log)[0]
+    assert (again.verb, again.wave, again.attempt, again.hosts) == ("wave", 1, 2, ("b",))
+
+
+def test_hosts_of_unknown_fate_are_read_back_before_the_gate():
+    log = Log().opened().requested().probed().back("a").proposed().started()
+    log.wave(1, ["a"]).ended(1, a="unknown")
+    (back,) = actions(log)
+    assert (back.verb, back.hosts) == ("readback", ("a",))
+    assert actions(log, run("readback", "running", "a")) == []
+
+
+def test_a_lost_run_is_noticed_before_anything_else():
+    log = Log().opened().requested().probed().back("a").proposed().started().wave(1, ["a"])
+    assert verbs(log, run("wave", "lost", "a")) == ["lost"]
+
+
+def test_a_lost_wave_is_read_back_and_only_then_tried_on_what_is_left():
+    log = Log().opened().requested().probed().back("a").proposed().started().wave(1, ["a"])
+    log.add("run.failed", {"run": "wave-lost-a", "why": "heartbeat lapsed"})
+    log.add("wave.lost", {"proposal": "P-1", "wave": 1, "run": "w1", "hosts": ["a"]})
+    lost = run("wave", "lost", "a")
+    assert verbs(log, lost) == ["readback"]
+    seen = {"outcome": "verified", "boot_id": "boot-a", "value": "0"}
+    log.add("hosts.updated", {"proposal": "P-1", "outcomes": {"a": seen}})
+    assert verbs(log, lost) == ["pass"]
+
+
+def test_owed_hosts_are_retried_with_back_off_and_at_once_when_seen():
+    log = Log().opened().requested().probed().crash("a").proposed().started()
+    log.wave(1, ["b"]).ended(1, b="verified").passed(1)
+    log.wave(2, ["c", "d"]).ended(2, c="verified", d="verified").passed(2)
+    log.add("rollout.done", {"proposal": "P-1"})
+    tried = run("retry", "finished", "a", at=log)
+    assert "retry" not in verbs(log, tried, later=1)
+    retry = next(a for a in actions(log, tried, later=6) if a.verb == "retry")
+    assert (retry.hosts, retry.purpose) == (("a",), "retry")
+    log.back("a")
+    assert "retry" in verbs(log, tried)
+
+
+def test_no_owed_host_is_written_to_before_the_canary_has_passed():
+    log = Log().opened().requested().probed().crash("a").proposed().started().wave(1, ["b"])
+    wave = run("wave", "running", "b")
+    assert "retry" not in verbs(log, wave, later=100)
+
+
+def test_a_verified_host_that_crashes_is_owed_again_for_the_reboot():
+    log = Log().opened().requested().probed().back("a").proposed().started().done().crash("c")
+    assert log.fold().hosts["c"].outcome == "owed"
+    retry = next(a for a in actions(log, later=6) if a.verb == "retry")
+    assert (retry.hosts, retry.purpose) == (("c",), "reboot")
+
+
+def test_the_hold_is_checked_at_its_interval():
+    log = Log().opened().requested().probed().back("a").proposed().started().done()
+    assert "check" not in verbs(log, later=29)
+    check = next(a for a in actions(log, later=30) if a.verb == "check")
+    assert check.hosts == ("a", "b", "c", "d")
+    assert "check" not in verbs(log, run("check", "running", "a"), later=60)
+
+
+def test_drift_is_restored():
+    log = Log().opened().requested().probed().back("a").proposed().started().done()
+    log.add("hold.drifted", {"host": "c", "value": "1", "boot_id": "boot-c", "same_boot": True})
+    retry = next(a for a in actions(log) if a.verb == "retry")
+    assert (retry.hosts, retry.purpose) == (("c",), "restore")
+
+
+def test_after_an_abort_only_unknown_hosts_are_read_and_nothing_is_written():
+    log = Log().opened().requested().probed().back("a").proposed().started().wave(1, ["a"])
+    log.add("rollout.aborted", {"proposal": "P-1"}, DANA)
+    log.ended(1, a="unknown")
+    assert verbs(log, later=1000) == ["readback"]
+
+
+def test_a_released_hold_writes_and_checks_nothing_any_more():
+    log = Log().opened().requested().probed().back("a").proposed().started().done()
+    log.add("hold.released", {"proposal": "P-1"}, DANA)
+    log.crash("c")
+    assert verbs(log, later=1000) == []
+
+
+def test_a_paused_rollout_starts_no_wave_and_a_resumed_one_does():
+    log = Log().opened().requested().probed().back("a").proposed().started()
+    log.wave(1, ["a"]).ended(1, a="verified").passed(1)
+    log.add("rollout.paused", {"proposal": "P-1"}, DANA)
+    assert "wave" not in verbs(log)
+    log.add("rollout.resumed", {"proposal": "P-1"}, DANA)
+    assert "wave" in verbs(log)
+
+
+def test_a_halt_that_a_commander_waves_through_goes_on():
+    log = Log().opened().requested().probed().back("a").proposed().started()
+    log.wave(1, ["a"]).ended(1, a="failed")
+    log.add("rollout.halted", {"proposal": "P-1", "why": "1 failed"})
+    assert "wave" not in verbs(log)
+    log.add("rollout.resumed", {"proposal": "P-1"}, DANA)
+    wave = next(a for a in actions(log) if a.verb == "wave")
+    assert wave.wave == 2
+
+
+def test_hosts_without_the_knob_are_in_no_wave():
+    log = Log().opened().requested().probed(d="not_applicable").back("a").proposed().started()
+    state = log.fold()
+    assert state.hosts["d"].outcome == "not_applicable"
+    log.wave(1, ["a"]).ended(1, a="verified").passed(1)
+    wave = next(a for a in actions(log) if a.verb == "wave")
+    assert wave.hosts == ("b", "c")
+
+
+def test_there_is_always_a_next_look_while_something_is_owed():
+    log = Log().opened().requested().probed().crash("a").proposed().started()
+    state = log.fold()
+    when = due(state, [], log.now, TEMPO)
+    assert when is not None
+    assert when <= log.now + timedelta(seconds=TEMPO.look)
+
+
+def test_a_run_that_is_live_is_not_started_twice():
+    log = Log().opened().requested().probed().crash("a").proposed().started()
+    wave = actions(log)[0]
+    log.wave(1, list(wave.hosts))
+    live = run("wave", "running", *wave.hosts)
+    assert verbs(log, live) == []
+    assert verbs(log, replace(live, state="queued")) == []
