@@ -31,7 +31,9 @@ class Bell:
         self._closed = True
         self.ring()
 
-    def wait(self, seconds: float, poll: Callable[[], None] | None = None, every: float = 1) -> None:
+    def wait(
+        self, seconds: float, poll: Callable[[], None] | None = None, every: float = 1
+    ) -> None:
         """Sleep until a ring, at most ``seconds``; meanwhile call ``poll``, which may ring."""
         end = time.monotonic() + seconds
         seen = getattr(self._seen, "count", self._count)

@@ -16,7 +16,8 @@ def current(connection: Connection) -> str | None:
     """Return the revision that the database is at; None if it is empty."""
     if not inspect(connection).has_table("alembic_version"):
         return None
-    return connection.scalar(text("SELECT version_num FROM alembic_version"))
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
 
 
 def upgrade(connection: Connection) -> None:
@@ -28,10 +29,14 @@ def upgrade(connection: Connection) -> None:
     found = current(connection)
     if found == HEAD:
         return
+    _apply(connection, found)
+
+
+def _apply(connection: Connection, found: str | None) -> None:
     # Imported late: a database that is up to date, the usual case, should open at once.
-    from alembic import command
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.config import Config  # noqa: PLC0415 - see above
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see above
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))

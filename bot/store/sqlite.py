@@ -14,7 +14,6 @@ from sqlalchemy import URL, BigInteger, ColumnElement, Connection, Engine, creat
 from sqlalchemy import literal as value
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.sql.dml import Insert
 
 from bot.errors import BadInputError
 from bot.ports import Clock

@@ -111,9 +111,7 @@ def _work() -> None:
     )
     op.create_table(
         "runs",
-        sa.Column(
-            "number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True
-        ),
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
         sa.Column("ident", sa.Text(), nullable=False, unique=True),
         sa.Column("incident", sa.Text(), sa.ForeignKey("incidents.id"), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
