@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import socket
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from bot import crash
+from bot import crash, logs
 from bot.app import App, build
 from bot.chat.client import Client
 from bot.chat.console import chat as console_chat
@@ -97,10 +96,12 @@ def init(directory: Path) -> None:
 @click.pass_context
 def serve_command(ctx: click.Context, address: str, fd: Sequence[int]) -> None:
     """Run the bot: HTTP intake and pages, worker, Slack when configured."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logs.configure()
     sockets = [listen(address), *(socket.socket(fileno=number) for number in fd)]
     app = _app(ctx)
     try:
+        for problem in app.sources.library().problems:
+            click.echo(f"left out: {problem}", err=True)
         click.echo(f"holdfast serves http://{address} (incidents, healthz, metrics)")
         launcher = Launcher(app.config.file, app.config.state_dir / "log")
         serve(app, sockets, _doors(app), launcher=launcher, stop=threading.Event())
@@ -124,7 +125,7 @@ def _doors(app: App) -> list[ChatDoor]:
 @click.pass_context
 def run(ctx: click.Context, ident: str) -> int:
     """Supervise one queued run. The worker starts this; people need not."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logs.configure()
     app = _app(ctx)
     try:
         name = f"{socket.gethostname()}.{os.getpid()}"

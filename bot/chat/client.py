@@ -72,10 +72,10 @@ class Client:
         if response.is_success:
             return value
         problem = value.get("error", {})
-        error = HoldfastError(
+        refused = HoldfastError(
             str(problem.get("what", f"HTTP {response.status_code}")),
             where=str(problem.get("where", "")),
             next=str(problem.get("next", "")),
         )
-        error.exit_code = int(problem.get("exit_code", 1))
-        raise error
+        refused.exit_code = int(problem.get("exit_code", 1))
+        raise refused

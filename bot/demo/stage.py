@@ -93,7 +93,7 @@ def _site(out: Path, knob: str) -> Path:
         },
         "retry": {"first": "2s", "max": "10s"},
         "hold": {"interval": "3s"},
-        "overrides": {"tcp-estats-update-mss": {"disable-tcp-estats": override}},
+        "overrides": {"tcp-estats-update-mss": {"disable-estats": override}},
     }
     (site / "holdfast.yml").write_text(yaml.safe_dump(config, sort_keys=False))
     return site

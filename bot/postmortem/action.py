@@ -6,8 +6,8 @@ from typing import Any
 
 from bot.incident.state import Proposal, Wave
 from bot.postmortem.case import Case, many, utc
-from bot.postmortem.markdown import inline, table
-from bot.postmortem.overview import names
+from bot.postmortem.markdown import code, inline, table
+from bot.postmortem.overview import ENDS, names
 from bot.proposal.content import blast_radius
 from bot.timeline.entry import Entry
 
@@ -29,25 +29,25 @@ def done(case: Case) -> str:
 
 def _proposal(proposal: Proposal) -> str:
     content = proposal.content
-    why = f": {inline(proposal.why)}" if proposal.why else ""
+    why = f" ({inline(proposal.why)})" if proposal.why else ""
     radius = ", ".join(
         f"{n} {inline(e).replace('_', ' ')}" for e, n in sorted(blast_radius(content).items())
     )
     rows = [
-        f"### {proposal.id}: {proposal.state}",
+        f"### {proposal.id}",
         "",
-        f"- State: {proposal.state}{why}",
+        f"- State: {ENDS[proposal.state]}{why}",
         f"- Purpose: {_purpose(content)}, asked for by {inline(proposal.requester)}",
         f"- Runbook: {inline(content['runbook']['id'])} ({inline(content['runbook']['title'])}), "
-        f"revision {inline(content['runbook']['revision'])}",
+        f"revision {code(content['runbook']['revision'])}",
         f"- Mitigation: {inline(content['mitigation']['title'])}",
-        f"- Playbooks: {_playbooks(content)}, from the pinned copy {inline(content['tree'])}",
+        f"- Playbooks: {_playbooks(content)}, from the pinned copy {code(content['tree'])}",
         f"- Variables: {_variables(content)}",
         f"- Site overrides: {_overrides(content)}",
         f"- Hosts: {len(content['hosts'])} listed ({radius or 'none'})",
         f"- Gate: {_gate(content)}",
-        f"- Dry run: {inline(content['dry_run'])}",
-        f"- Digest: {inline(proposal.digest)}",
+        f"- Dry run: {code(content['dry_run'])}",
+        f"- Digest: {code(proposal.digest)}",
     ]
     if proposal.waves:
         head = ["Wave", "Started", "Ended", "Hosts", "Owed before it", "Result", "Gate"]
@@ -132,7 +132,7 @@ def _answer(case: Case, entry: Entry) -> list[str]:
         inline(entry.actor.via),
         answer,
         inline(entry.data.get("proposal", "")),
-        inline(digest),
+        code(digest),
         inline(entry.data.get("why", "")),
     ]
 

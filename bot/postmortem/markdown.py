@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-LIMIT = 400
+LIMIT = 1000
 """Characters of one piece of outside text; the timeline itself holds the whole."""
 
 EVIDENCE_LIMIT = 200
@@ -19,8 +19,9 @@ _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ud800-\udfff\ufff9-\ufffb]"
 )
-_HARMLESS = re.compile(r"(?:[^\W_]|[ .,;:()'/+%=·→…-]|(?<=[^\W_])_(?=[^\W_]))+")
-_LINK = re.compile(r"://|www\.|\w\.[^\W\d]", re.IGNORECASE)
+_HARMLESS = re.compile(r"(?:[^\W_]|[ .,;:?!\"()'/+%=·→…-]|(?<=[^\W_])_(?=[^\W_]))+")
+_LIVELY = re.compile(r"://|www\.|:[\w+-]+:", re.IGNORECASE)
+"""Harmless characters that a renderer makes a link or a picture of."""
 _TEMPLATE = re.compile(r"\{(?=[{%#])")
 
 
@@ -36,7 +37,7 @@ def inline(value: object, limit: int = LIMIT) -> str:
         text = f"{text[: limit - 1]}…"
     if not text:
         return "-"
-    if _HARMLESS.fullmatch(text) and not _LINK.search(text):
+    if _HARMLESS.fullmatch(text) and not _LIVELY.search(text):
         return text
     return code(text)
 

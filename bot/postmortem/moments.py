@@ -38,9 +38,13 @@ class Moment:
 
 
 def moments(case: Case) -> list[Moment]:
-    """Return the moments of the incident in the order in which they come about."""
-    incident = case.incident
-    plan = _plan(case)
+    """Return the moments in the order of their times; what has not happened comes last."""
+    found = [*_named(case), *_interruptions(case), *_drifts(case), *_ends(case)]
+    return sorted(found, key=lambda moment: (moment.at is None, moment.at or case.now))
+
+
+def _named(case: Case) -> list[Moment]:
+    incident, plan = case.incident, _plan(case)
     mark = f" ({plan.id})" if plan is not None else ""
     return [
         Moment(name="first crash reported", at=min((c.at for c in incident.crashes), default=None)),
@@ -53,18 +57,13 @@ def moments(case: Case) -> list[Moment]:
         Moment(name="all waves carried out", at=_of_plan(case, plan, "rollout.done")),
         Moment(name="last owed host verified", at=_nobody_owed(case, plan)),
         Moment(name="hold started", at=_of_plan(case, plan, "hold.started")),
-        *_interruptions(case),
-        *_drifts(case),
-        *_rollbacks(case),
-        Moment(name="resolved", at=incident.resolved_at),
     ]
 
 
 def moments_table(case: Case) -> str:
     """Write the moments with their UTC time and the time since the first crash."""
     found = moments(case)
-    times = [moment.at for moment in found if moment.at is not None]
-    start = found[0].at or min(times, default=None)
+    start = min((crash.at for crash in case.incident.crashes), default=found[0].at)
     rows = []
     last: datetime | None = None
     for moment in found:
@@ -154,11 +153,14 @@ def _drifts(case: Case) -> list[Moment]:
     return rows
 
 
-def _rollbacks(case: Case) -> list[Moment]:
-    found = []
+def _ends(case: Case) -> list[Moment]:
+    found = [
+        Moment(name=f"hold released ({inline(e.data['proposal'])})", at=e.at)
+        for e in case.of("hold.released")
+    ]
     for proposal in case.started:
         if proposal.purpose == "rollback":
             what = f"rollback ({proposal.id})"
             found.append(Moment(name=f"{what} started", at=proposal.started_at))
             found.append(Moment(name=f"{what} ended", at=proposal.ended_at))
-    return found
+    return [*found, Moment(name="resolved", at=case.incident.resolved_at)]

@@ -11,7 +11,7 @@ from bot.postmortem.markdown import fence, inline, table
 ALWAYS = ("verified", "not_applicable", "owed", "failed")
 MAX_EVIDENCE = 20
 
-_ENDS = {
+ENDS = {
     ProposalState.OPEN: "waits for approval; nothing was done to the fleet",
     ProposalState.APPROVED: "is approved and not started; nothing was done to the fleet",
     ProposalState.RUNNING: "is being rolled out",
@@ -23,6 +23,7 @@ _ENDS = {
     ProposalState.REJECTED: "was rejected; nothing was done to the fleet",
     ProposalState.SUPERSEDED: "was superseded; nothing was done to the fleet",
 }
+"""A proposal whose waves were all carried out is never called done: hosts may be owed."""
 
 
 def summary(case: Case) -> str:
@@ -40,6 +41,8 @@ def summary(case: Case) -> str:
     ]
     if warning := unsettled_line(case):
         rows.append(f"- **Not finished**: {warning}")
+    if missed := [h.name for h in incident.hosts.values() if h.crashes and h.outcome is None]:
+        rows.append(f"- **Crashed and not covered**: {len(missed)} ({names(sorted(missed))})")
     return "\n".join(rows)
 
 
@@ -77,7 +80,7 @@ def _done(case: Case) -> str:
     proposals = case.started or list(case.incident.proposals.values())[-1:]
     if not proposals:
         return "nothing: no proposal was made"
-    parts = [f"{p.id} ({_title(p)}) {_ENDS[p.state]}" for p in proposals]
+    parts = [f"{p.id} ({_title(p)}) {ENDS[p.state]}" for p in proposals]
     text = "; ".join(parts)
     if not case.started:
         return text

@@ -41,7 +41,7 @@ def _host(host: Host) -> list[str]:
         inline(host.kernel or "-"),
         inline((host.boot_id or "-")[:8]),
         str(host.crashes),
-        inline(host.reason or "-"),
+        inline(host.reason or "-", limit=200),
         utc(host.at),
     ]
 
@@ -57,8 +57,8 @@ def hold(case: Case) -> str:
     for entry in case.of("hold.started"):
         rule = entry.data.get("hold") or {}
         rows.append(
-            f"- Rule: read every {inline(rule.get('interval_seconds', '-'))} s, on drift "
-            f"{inline(rule.get('action', '-'))}, until: {inline(rule.get('exit', '-'))}"
+            f"- Rule: read every {rule.get('interval_seconds', 0):g} s, on drift "
+            f"{inline(rule.get('action', '-'))}, until: {inline(rule.get('exit', '-'), limit=4000)}"
         )
     rows.append(f"- {many(watch.drifts, 'drift')} seen, {watch.restores} restored")
     if now := sorted(h.name for h in case.incident.hosts.values() if h.drifted):
@@ -93,13 +93,14 @@ def risk(case: Case) -> str:
     rows = []
     for proposal in case.started:
         what = proposal.content["mitigation"]
-        rows.append(f"- {proposal.id}, risk {inline(what['risk'])}: {inline(what['residual'])}")
+        residual = inline(what["residual"], limit=4000)
+        rows.append(f"- {proposal.id}, risk {inline(what['risk'])}: {residual}")
         if not proposal.content["rollback"]:
             rows.append(f"- {proposal.id} cannot be undone by a playbook")
         elif proposal.authority_ended:
             rows.append(
-                f"- {proposal.id} was {inline(proposal.authority_ended)}: the bot writes nothing "
-                f"more under it; what was set stays on the hosts until a rollback"
+                f"- The approval of {proposal.id} has ended ({inline(proposal.authority_ended)}): "
+                f"the bot writes nothing more under it, and what was set stays until a rollback"
             )
     if not case.started:
         rows.append("- Nothing was changed: every exposed host is as exposed as before")

@@ -74,12 +74,18 @@ def _sentence(path: Path, error: Mapping[str, Any]) -> tuple[str, str]:
         said = str(context.get("error", error["msg"]))
         return (f"{name}: {said}" if path else said), ""
     if kind in TYPES:
-        return f"{name} is {_shown(value)}, not {TYPES[kind]}", ""
+        # YAML takes words such as off and no for truth values, 1.0 for a number.
+        quotes = "put quotes around it" if kind == "string_type" and _scalar(value) else ""
+        return f"{name} is {_shown(value)}, not {TYPES[kind]}", quotes
     if kind in LIMITS:
         return f"{name} {LIMITS[kind]}", ""
     if kind == "string_pattern_mismatch":
         return f"{name} is {value!r}, which does not fit {context['pattern']}", ""
     return f"{name}: {str(error['msg'])[0].lower()}{str(error['msg'])[1:]}", ""
+
+
+def _scalar(value: Any) -> bool:
+    return value is not None and not isinstance(value, dict | list)
 
 
 def _shown(value: Any) -> str:

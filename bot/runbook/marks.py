@@ -10,6 +10,7 @@ import yaml
 
 Path = tuple[str | int, ...]
 LARGEST = 1_000_000
+PLAIN = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 class MarkedError(ValueError):
@@ -55,7 +56,7 @@ def read(text: str, *, tags: bool = False) -> Marked:
         node = loader.get_single_node()
         if node is None:
             raise MarkedError("the file is empty", 1)
-        reader = _Reader(loader)
+        reader = _Reader(loader, tags=tags)
         data = reader.take(node, ())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -80,8 +81,9 @@ _Tagged.add_multi_constructor("!", lambda _loader, _suffix, node: node.value)
 
 
 class _Reader:
-    def __init__(self, loader: yaml.SafeLoader) -> None:
+    def __init__(self, loader: yaml.SafeLoader, *, tags: bool) -> None:
         self.loader = loader
+        self.tags = tags
         self.lines: dict[Path, int] = {}
         self.problems: list[MarkedError] = []
         self.seen: set[int] = set()
@@ -90,6 +92,8 @@ class _Reader:
         line = node.start_mark.line + 1
         if id(node) in self.seen:
             raise MarkedError("aliases (*name) are not read: write the part out", line)
+        if isinstance(node, yaml.CollectionNode) and not (self.tags or node.tag in PLAIN):
+            raise MarkedError(f"not readable as YAML: the tag {node.tag!r} means nothing here", line)
         self.seen.add(id(node))
         self.lines.setdefault(path, line)
         if isinstance(node, yaml.MappingNode):

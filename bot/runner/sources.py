@@ -18,8 +18,9 @@ from bot.errors import BadInputError, HoldfastError
 from bot.fleet.inventory import Inventory
 from bot.ports import Clock
 from bot.runbook.disk import read_dir
-from bot.runbook.load import load, override
+from bot.runbook.load import load
 from bot.runbook.model import Library
+from bot.runbook.override import override
 from bot.runner import inventory, pin
 from bot.timeline.chain import canonical
 

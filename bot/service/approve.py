@@ -16,17 +16,15 @@ def approve(site: Site, name: str, actor: Actor, digest: str = "") -> str:
     ``digest`` may be a prefix; if it is given it must fit. Every refusal is recorded.
     """
     incident = locate(site, name)
-    refusal = ""
     with site.store.transaction(incident) as tx:
         now = refold(tx, incident)
         proposal = now.proposals[name]
         refusal = _refusal(site, proposal, actor, digest)
+        count = None if refusal else _count(site, tx, now, proposal, actor)
         if refusal:
             _refuse(tx, now, proposal, actor, refusal)
-        else:
-            count = _count(site, tx, now, proposal, actor)
-            tx.wake(incident, site.clock.now())
-    if refusal:
+        tx.wake(incident, site.clock.now())
+    if count is None:
         raise RefusedError(
             refusal, where=name, next=f"see 'details {name}'; the fleet was not touched"
         )

@@ -93,8 +93,8 @@ def _file(site: Site, tx: Transaction, one: _Read, actor: Actor) -> list[str]:
         for name in names:
             tx.append(name, _quiet(one, actor))
         return names
-    name = home(one.report, one.host, incidents, site.clock.now())
-    if name is None:
+    name = home(one.report, one.host, incidents, site.clock.now()) or ""
+    if not name:
         name = tx.open(one.report.signature)
         tx.append(name, _opening(one.report, actor))
     tx.append(name, _crash(one, one.report, actor, _incident(incidents, name)))

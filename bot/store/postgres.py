@@ -17,6 +17,7 @@ from sqlalchemy import (
     cast,
     create_engine,
     event,
+    extract,
     func,
     select,
 )
@@ -26,7 +27,8 @@ from sqlalchemy.exc import DBAPIError
 from bot.store.bell import Bell
 from bot.store.ear import CHANNEL, Ear
 
-THREADS = 64
+POOL = 5
+THREADS = 15
 
 # A client that hangs in a transaction, or a server that vanishes, must not stop the others.
 SETTINGS = (
@@ -65,7 +67,7 @@ class Postgres:
         self._bell = Bell()
         options = {key: value for key, value in CONNECT.items() if key not in url.query}
         self.engine = create_engine(
-            url, pool_size=8, max_overflow=THREADS, pool_pre_ping=True, connect_args=options
+            url, pool_size=POOL, max_overflow=THREADS, pool_pre_ping=True, connect_args=options
         )
         event.listen(self.engine, "connect", _prepare)
         self._ear = Ear(self._connect, self._bell, self._mark)
@@ -81,7 +83,7 @@ class Postgres:
 
     def now(self) -> ColumnElement[int]:
         """Return the server's time: machines disagree about theirs."""
-        seconds = func.extract("epoch", func.statement_timestamp())
+        seconds = extract("epoch", func.statement_timestamp())
         return cast(func.floor(seconds * 1000), BigInteger)
 
     def lock(self, connection: Connection, names: tuple[str, ...]) -> None:

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from bot.demo import enclave as place
-from bot.demo.fleet import Fleet, HostSpec
+from bot.demo.fleet import KNOB, Fleet, HostSpec
+from tests.acceptance.bot import Bot
 
 MakeFleet = Callable[..., Fleet]
 
@@ -45,3 +47,25 @@ def fleet(make_fleet: MakeFleet) -> Fleet:
         HostSpec(name="web-02", pool="web", rack="r2"),
         HostSpec(name="db-01", pool="db", rack="r1", patched=False, release="6.1.119-fleet"),
     )
+
+
+@pytest.fixture
+def hosts(enclave: place.Mode, tmp_path: Path) -> Iterator[Fleet]:
+    """Return a fresh fleet for one test: four patched hosts and one without the knob."""
+    specs = [HostSpec(name=f"web-0{n}", pool="web", rack=f"r{n}") for n in range(1, 4)]
+    specs += [
+        HostSpec(name="db-01", pool="db"),
+        HostSpec(name="lb-01", pool="lb", patched=False, release="6.1.119-fleet"),
+    ]
+    with Fleet(tmp_path / "fleet", specs) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def bot(hosts: Fleet, tmp_path: Path) -> Iterator[Bot]:
+    """Return a running bot that knows the fleet, its flagship knob overridden by the stand-in."""
+    override = {"tcp-estats-update-mss": {"disable-estats": {"key": KNOB}}}
+    bot = Bot(tmp_path / "site", overrides=override)
+    hosts.write_inventory(bot.site / "inventory.ini")
+    with bot:
+        yield bot

@@ -1,0 +1,160 @@
+"""A card as Slack's Block Kit. Nothing in a card can become markup, a mention or a link."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot.chat.card import Button, Card
+
+Block = dict[str, Any]
+
+HEADER, TEXT, FIELD, LABEL = 145, 2900, 1900, 70
+ALL_TEXT = 10_000
+"""Slack refuses messages whose blocks hold about 13,000 characters in all."""
+ROWS = 5
+BUTTONS = 3
+VALUE = 2000
+
+TONES = {"good": "🟢", "warn": "🟡", "bad": "🔴"}
+
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What Slack is sent. ``content`` is the hash by which a change is noticed."""
+
+    text: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def content(self) -> str:
+        """The sha256 (hex) of all that a reader sees."""
+        seen = json.dumps([self.text, self.blocks], sort_keys=True)
+        return hashlib.sha256(seen.encode()).hexdigest()
+
+
+def escape(text: str, limit: int = TEXT) -> str:
+    """Return plain text as Slack wants it: escaped, without unseen characters, cut to ``limit``.
+
+    Unseen are control characters (a terminal's colours), and those that turn the direction of
+    writing and so make one host name look like another.
+    """
+    raw = _UNSEEN.sub("", text.replace("\r\n", "\n")[: limit * 4])
+    safe = raw.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    if len(safe) <= limit:
+        return safe
+    return re.sub(r"&[a-z]{0,3}\Z", "", safe[: limit - 1]) + "…"
+
+
+def message(card: Card, *, mark: str = "", link: str = "") -> Message:
+    """Write a card as a message. ``mark`` names its slot, ``link`` is a page that says more."""
+    text = "\n".join([escape(card.title, 300), *(escape(line, 300) for line in card.lines[:3])])
+    return Message(text=text, blocks=tuple(blocks(card, mark=mark, link=link)))
+
+
+def blocks(card: Card, *, mark: str = "", link: str = "") -> list[Block]:
+    """Write a card as blocks within Slack's limits. What is cut says so."""
+    found: list[Block] = [_header(card, mark)]
+    for start in range(0, min(len(card.fields), 8 * ROWS), ROWS):
+        found.append(_fields(card.fields[start : start + ROWS]))
+    if card.lines:
+        found.append(_section("\n".join(card.lines)))
+    if card.code:
+        found += _code(card.code, max(1000, ALL_TEXT - len(json.dumps(found))))
+    if card.buttons:
+        found += _actions(card.buttons)
+    foot: list[Block] = [_plain(card.foot, FIELD)] if card.foot else []
+    if link:
+        foot.append({"type": "mrkdwn", "text": f"<{_url(link)}|More on the incident's page>"})
+    if foot:
+        found.append({"type": "context", "elements": foot})
+    return found
+
+
+def modal(card: Card) -> dict[str, Any]:
+    """Write a card as a modal view; its own title becomes the first block."""
+    quiet = Card(title=card.title, tone=card.tone, fields=card.fields, lines=card.lines)
+    return {
+        "type": "modal",
+        "title": {"type": "plain_text", "text": "Details"},
+        "close": {"type": "plain_text", "text": "Close"},
+        "blocks": [*blocks(quiet), *_code(card.code, ALL_TEXT)],
+    }
+
+
+def _plain(text: str, limit: int) -> Block:
+    return {"type": "plain_text", "text": escape(text, limit).strip() or "-", "emoji": False}
+
+
+def _header(card: Card, mark: str) -> Block:
+    sign = TONES.get(card.tone, "🔵")
+    block: Block = {"type": "header", "text": _plain(f"{sign} {card.title}", HEADER)}
+    return {**block, "block_id": mark[:255]} if mark else block
+
+
+def _section(text: str) -> Block:
+    return {"type": "section", "text": _plain(text, TEXT)}
+
+
+def _fields(pairs: Sequence[tuple[str, str]]) -> Block:
+    """Write rows of a bold label (its words are the product's own) and a plain value."""
+    cells: list[Block] = []
+    for label, value in pairs:
+        bold = re.sub(r"[*_~`:]", " ", escape(label, LABEL)).strip() or "-"
+        cells += [{"type": "mrkdwn", "text": f"*{bold}*", "verbatim": True}, _plain(value, 400)]
+    return {"type": "section", "fields": cells}
+
+
+def _code(code: str, room: int) -> list[Block]:
+    """Write preformatted text in fenced blocks, split at line ends, as far as there is room."""
+    lines = [re.sub("`(?=`)", "`\u200b", escape(line, TEXT - 200)) for line in code.split("\n")]
+    chunks: list[list[str]] = []
+    used = size = shown = 0
+    for line in lines:
+        line = line[: TEXT - 100]
+        if used + len(line) + 1 > room:
+            break
+        if not chunks or size + len(line) + 1 > TEXT - 10:
+            chunks.append([])
+            size = 0
+        chunks[-1].append(line)
+        size, used, shown = size + len(line) + 1, used + len(line) + 1, shown + 1
+    found: list[Block] = [_fence("\n".join(chunk)) for chunk in chunks if "".join(chunk).strip()]
+    if shown < len(lines):
+        found.append(_section(f"… and {len(lines) - shown} more lines"))
+    return found
+
+
+def _fence(text: str) -> Block:
+    fenced = f"```\n{text}\n```"
+    return {"type": "section", "text": {"type": "mrkdwn", "text": fenced, "verbatim": True}}
+
+
+def _actions(buttons: Sequence[Button]) -> list[Block]:
+    elements: list[Mapping[str, Any]] = []
+    for button in buttons:
+        verb = button.line.partition(" ")[0]
+        action = f"holdfast:{verb}"
+        if len(button.line) > VALUE or any(e["action_id"] == action for e in elements):
+            continue
+        style = {"style": button.style} if button.style in {"primary", "danger"} else {}
+        elements.append(
+            {
+                "type": "button",
+                "action_id": action[:255],
+                "text": _plain(button.label, LABEL),
+                "value": button.line,
+                **style,
+            }
+        )
+    return [{"type": "actions", "elements": elements[:BUTTONS]}] if elements else []
+
+
+def _url(link: str) -> str:
+    return re.sub(r"[<>|\s]", "", link).replace("&", "&amp;")
