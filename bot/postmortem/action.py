@@ -113,7 +113,7 @@ def approvals(case: Case) -> str:
     head = ["When (UTC)", "Who", "Through", "Answer", "Proposal", "Digest", "Why"]
     started = [
         f"- {p.id} was started at {utc(p.started_at)} UTC by the approval of "
-        f"{', '.join(inline(who) for who in p.approved_by) or 'nobody'}"
+        f"{', '.join(inline(a.name) for a in p.approvals) or 'nobody'}"
         for p in case.started
     ]
     note = [f"{many(len(rows), 'answer')}, in order:", "", table(head, rows)]

@@ -32,14 +32,23 @@ def visible(text: str) -> str:
 
 def inline(value: object, limit: int = LIMIT) -> str:
     """Write outside text on one line, harmless in a paragraph, a heading or a table cell."""
-    text = _untemplated(visible(" ".join(str(value).split())))
-    if len(text) > limit:
-        text = f"{text[: limit - 1]}…"
+    text = _line(value, limit)
     if not text:
         return "-"
     if _HARMLESS.fullmatch(text) and not _LIVELY.search(text):
         return text
-    return code(text)
+    return _span(text)
+
+
+def code(value: object) -> str:
+    """Write outside text as a code span even if it is harmless: digests, commands."""
+    text = _line(value, LIMIT)
+    return _span(text) if text else "-"
+
+
+def _line(value: object, limit: int) -> str:
+    text = _untemplated(visible(" ".join(str(value).split())))
+    return f"{text[: limit - 1]}…" if len(text) > limit else text
 
 
 def _untemplated(text: str) -> str:
@@ -47,8 +56,7 @@ def _untemplated(text: str) -> str:
     return _TEMPLATE.sub("{ ", text)
 
 
-def code(text: str) -> str:
-    """Write one line as a code span, whatever it holds."""
+def _span(text: str) -> str:
     marks = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     pad = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{marks}{pad}{text}{pad}{marks}"

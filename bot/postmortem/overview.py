@@ -10,6 +10,7 @@ from bot.postmortem.markdown import fence, inline, table
 
 ALWAYS = ("verified", "not_applicable", "owed", "failed")
 MAX_EVIDENCE = 20
+SERVING = "may be serving unmitigated"
 
 ENDS = {
     ProposalState.OPEN: "waits for approval; nothing was done to the fleet",
@@ -55,8 +56,10 @@ def count_line(case: Case) -> str:
 
 def unsettled_line(case: Case) -> str:
     """Say which hosts are not protected, or not known to be; '' if there are none."""
+    rollout = case.incident.rollout
+    back = rollout is not None and rollout.purpose == "rollback"
     meaning = {
-        Outcome.OWED: "owed, may be serving unmitigated",
+        Outcome.OWED: f"owed, {'may still have the value' if back else SERVING}",
         Outcome.FAILED: "failed",
         Outcome.UNKNOWN: "unknown, to be read by a person",
         Outcome.APPLIED: "applied but lost at the next boot",
@@ -84,10 +87,9 @@ def _done(case: Case) -> str:
     text = "; ".join(parts)
     if not case.started:
         return text
-    left = len(case.hosts(*UNSETTLED))
+    left = [f"{case.counts[o]} {o.value}" for o in UNSETTLED if case.counts[o]]
     if left:
-        verb = "is" if left == 1 else "are"
-        return f"{text}; {many(left, 'host')} {verb} not protected or not known to be"
+        return f"{text}; not finished, hosts are left: {', '.join(left)}"
     if case.started[-1].state is not ProposalState.DONE:
         return text
     return f"{text}; no listed host is owed, failed or unknown"

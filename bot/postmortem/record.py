@@ -92,6 +92,9 @@ def risk(case: Case) -> str:
     """Say what can still go wrong."""
     rows = []
     for proposal in case.started:
+        if proposal.purpose == "rollback":
+            rows.append(f"- {proposal.id} took the value back: those hosts are exposed again")
+            continue
         what = proposal.content["mitigation"]
         residual = inline(what["residual"], limit=4000)
         rows.append(f"- {proposal.id}, risk {inline(what['risk'])}: {residual}")

@@ -342,7 +342,7 @@ def _content(log: Log, name: str, request: int, rollback_of: str | None) -> dict
             "max_lost": "10%",
             "crash_after_apply": {"limit": 0, "settle_seconds": 600.0},
         },
-        "rollback": None if rollback_of else "sysctl-unset.yml",
+        "rollback": "sysctl-unset.yml",
         "hold": {} if rollback_of else dict(HOLD),
         "dry_run": f"{request}" * 64,
         "approvals": 1,
