@@ -14,6 +14,7 @@ from bot.chat.card import Button, Card
 Block = dict[str, Any]
 
 HEADER, TEXT, FIELD, LABEL = 145, 2900, 1900, 70
+FIELDS = 6000
 ALL_TEXT = 10_000
 """Slack refuses messages whose blocks hold about 13,000 characters in all."""
 ROWS = 5
@@ -62,7 +63,8 @@ def blocks(card: Card, *, mark: str = "", link: str = "") -> list[Block]:
     """Write a card as blocks within Slack's limits. What is cut says so."""
     found: list[Block] = [_header(card, mark)]
     for start in range(0, min(len(card.fields), 8 * ROWS), ROWS):
-        found.append(_fields(card.fields[start : start + ROWS]))
+        room = max(80, FIELDS // len(card.fields))
+        found.append(_fields(card.fields[start : start + ROWS], min(room, FIELD)))
     if card.lines:
         found.append(_section("\n".join(card.lines)))
     if card.code:
@@ -102,22 +104,21 @@ def _section(text: str) -> Block:
     return {"type": "section", "text": _plain(text, TEXT)}
 
 
-def _fields(pairs: Sequence[tuple[str, str]]) -> Block:
+def _fields(pairs: Sequence[tuple[str, str]], room: int) -> Block:
     """Write rows of a bold label (its words are the product's own) and a plain value."""
     cells: list[Block] = []
     for label, value in pairs:
         bold = re.sub(r"[*_~`:]", " ", escape(label, LABEL)).strip() or "-"
-        cells += [{"type": "mrkdwn", "text": f"*{bold}*", "verbatim": True}, _plain(value, 400)]
+        cells += [{"type": "mrkdwn", "text": f"*{bold}*", "verbatim": True}, _plain(value, room)]
     return {"type": "section", "fields": cells}
 
 
 def _code(code: str, room: int) -> list[Block]:
     """Write preformatted text in fenced blocks, split at line ends, as far as there is room."""
-    lines = [re.sub("`(?=`)", "`\u200b", escape(line, TEXT - 200)) for line in code.split("\n")]
+    lines = [_unfenced(line) for line in code.split("\n")]
     chunks: list[list[str]] = []
     used = size = shown = 0
     for line in lines:
-        line = line[: TEXT - 100]
         if used + len(line) + 1 > room:
             break
         if not chunks or size + len(line) + 1 > TEXT - 10:
@@ -129,6 +130,11 @@ def _code(code: str, room: int) -> list[Block]:
     if shown < len(lines):
         found.append(_section(f"… and {len(lines) - shown} more lines"))
     return found
+
+
+def _unfenced(line: str) -> str:
+    """Return a line that fits into a block and cannot end it."""
+    return re.sub("`(?=`)", "`\u200b", escape(line, TEXT // 2 - 10))
 
 
 def _fence(text: str) -> Block:
