@@ -93,7 +93,9 @@ class _Reader:
         if id(node) in self.seen:
             raise MarkedError("aliases (*name) are not read: write the part out", line)
         if isinstance(node, yaml.CollectionNode) and not (self.tags or node.tag in PLAIN):
-            raise MarkedError(f"not readable as YAML: the tag {node.tag!r} means nothing here", line)
+            raise MarkedError(
+                f"not readable as YAML: the tag {node.tag!r} means nothing here", line
+            )
         self.seen.add(id(node))
         self.lines.setdefault(path, line)
         if isinstance(node, yaml.MappingNode):

@@ -21,7 +21,7 @@ def test_a_bad_runbook_is_left_out_with_its_line_and_a_hint(file):
     found = load({path: text})
     assert found.runbooks == ()
     said = "\n".join(str(problem) for problem in found.problems)
-    for expected in re.findall(r"^# expect: (.*)$", text, re.M):
+    for expected in re.findall(r"^# expect: (.*)$", text, re.MULTILINE):
         # A number before the words is the line; it is compared where the test says it.
         wanted = f"{path}:{expected}" if re.match(r"\d+: ", expected) else expected
         assert wanted in said

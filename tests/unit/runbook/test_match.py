@@ -47,9 +47,7 @@ def test_equals_are_a_choice_in_the_order_of_their_ids():
 
 def test_a_negative_stands_before_a_broader_positive():
     found = match(
-        library(
-            positive("a-broad", "{kind: bug}"), negative("no-knob", "{function: example_rcv}")
-        ),
+        library(positive("a-broad", "{kind: bug}"), negative("no-knob", "{function: example_rcv}")),
         report(),
         "",
     )
