@@ -1,0 +1,193 @@
+"""The shipped playbooks, run by plain ansible-playbook against real hosts."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.demo.fleet import KNOB, Fleet
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
+PROGRAM = str(Path(sys.executable).with_name("ansible-playbook"))
+OURS = f"/etc/sysctl.d/99-zz-holdfast-{KNOB}.conf"
+# As the bot runs it; the hosts have no pty, and a master connection would outlive the test.
+SETTINGS = {
+    "ANSIBLE_FORKS": "50",
+    "ANSIBLE_PIPELINING": "True",
+    "ANSIBLE_SSH_USETTY": "False",
+    "ANSIBLE_SSH_ARGS": (
+        "-o ControlMaster=no -o ServerAliveInterval=2 -o ServerAliveCountMax=3 "
+        "-o KexAlgorithms=curve25519-sha256"
+    ),
+    "ANSIBLE_SSH_RETRIES": "0",
+    "ANSIBLE_TIMEOUT": "5",
+    "ANSIBLE_NOCOLOR": "1",
+    "ANSIBLE_LOCALHOST_WARNING": "False",
+}
+LINE = re.compile(r"(ok|changed|fatal|skipping): \[([^\]]+)\][^{]*(\{.*\})$")
+WEB = "web-01"
+UNPATCHED = "db-01"
+
+
+@dataclass
+class Played:
+    """What a run printed: each host's facts in order, its status of each task, and the rest."""
+
+    rc: int
+    text: str
+    facts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    statuses: dict[str, list[str]] = field(default_factory=dict)
+
+    def last(self, host: str) -> dict[str, Any]:
+        return self.facts[host][-1]
+
+
+def play(inventory: Path, name: str | Path, *argv: str, **variables: str) -> Played:
+    given = [word for key, value in variables.items() for word in ("-e", f"{key}={value}")]
+    done = subprocess.run(
+        [PROGRAM, "-v", "-i", str(inventory), str(ROOT / "playbooks" / name), *given, *argv],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, **SETTINGS},
+    )
+    played = Played(rc=done.returncode, text=done.stdout + done.stderr)
+    for line in done.stdout.splitlines():
+        found = LINE.match(line)
+        if found is None:
+            continue
+        status, host, result = found[1], found[2], json.loads(found[3])
+        if "stdout" in result:
+            played.statuses.setdefault(host, []).append(status)
+            answers = result["stdout"].splitlines()
+            played.facts.setdefault(host, []).extend(map(json.loads, answers))
+    return played
+
+
+@pytest.fixture
+def inventory(fleet: Fleet, tmp_path: Path) -> Iterator[Path]:
+    yield fleet.write_inventory(tmp_path / "inventory.ini")
+    for name in fleet.hosts:  # the next test finds the hosts as this one did
+        fleet.run(name, "rm", "-f", OURS, "/etc/sysctl.conf")
+        if fleet.read(name, KNOB) is not None:
+            fleet.write(name, KNOB, "1")
+
+
+@pytest.mark.parametrize("file", PLAYBOOKS, ids=lambda file: file.stem)
+def test_every_playbook_passes_ansibles_syntax_check(file):
+    done = subprocess.run(
+        [PROGRAM, "--syntax-check", "-i", "localhost,", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.fleet
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(inventory, fleet):
+    # Not even a variable of that name talks it into writing.
+    played = play(
+        inventory, "sysctl-set.yml", "--check", key=KNOB, value="0", ansible_check_mode="false"
+    )
+    assert played.rc == 0, played.text
+    assert played.last(WEB)["phase"] == "preview"
+    assert played.last(WEB)["would"] == [f"{KNOB}: 1 -> 0", f"write {OURS}"]
+    assert played.last(UNPATCHED)["applicable"] is False
+    assert played.statuses[WEB] == ["ok"]
+    assert fleet.read(WEB, KNOB) == "1"
+    assert fleet.run(WEB, "test", "-e", OURS).returncode == 1
+
+
+@pytest.mark.fleet
+def test_a_value_is_set_once_survives_a_reboot_and_is_taken_back(inventory, fleet, tmp_path):
+    both = tmp_path / "both.json"  # as the bot runs them: write, then read back
+    plays: list[dict[str, Any]] = [
+        {"import_playbook": str(ROOT / "playbooks/sysctl-set.yml")},
+        {
+            "import_playbook": str(ROOT / "playbooks/sysctl-read.yml"),
+            "vars": {"phase": "verify"},
+        },
+    ]
+    both.write_text(json.dumps(plays))
+    first = play(inventory, both, key=KNOB, value="0", ref="P-17")
+    assert first.rc == 0, first.text
+    assert [fact["phase"] for fact in first.facts[WEB]] == ["apply", "verify"]
+    assert first.statuses[WEB] == ["changed", "ok"]
+    assert first.last(WEB)["safe"] is first.last(WEB)["persisted"] is True
+    assert first.last(WEB)["boot_id"] == fleet.boot_id(WEB)
+    assert first.last(WEB)["kernel"] == "6.12.9-fleet"
+    assert first.statuses[UNPATCHED] == ["ok", "ok"]
+    assert fleet.run(UNPATCHED, "test", "-e", OURS).returncode == 1
+
+    again = play(inventory, both, key=KNOB, value="0", ref="P-18")
+    assert again.statuses[WEB] == ["ok", "ok"]
+    assert "# holdfast P-17" in fleet.run(WEB, "cat", OURS).stdout
+
+    fleet.reboot(WEB)
+    assert fleet.read(WEB, KNOB) == "0"
+    assert play(inventory, "sysctl-read.yml", key=KNOB, value="0").last(WEB)["safe"] is True
+
+    back = play(inventory, "sysctl-unset.yml", key=KNOB, value="0", ref="P-19")
+    assert back.rc == 0, back.text
+    assert (back.last(WEB)["phase"], back.last(WEB)["value"]) == ("rollback", "1")
+    assert back.statuses[WEB] == ["changed"]
+    assert fleet.read(WEB, KNOB) == "1"
+    assert fleet.run(WEB, "test", "-e", OURS).returncode == 1
+    assert play(inventory, "sysctl-unset.yml", key=KNOB).statuses[WEB] == ["ok"]
+
+
+@pytest.mark.fleet
+def test_persisted_is_what_the_machines_own_sysctl_makes_of_it(inventory, fleet):
+    play(inventory, "sysctl-set.yml", key=KNOB, value="0")
+    fleet.write(WEB, KNOB, "1")
+    fleet.run(WEB, "sysctl", "--system")
+    assert fleet.read(WEB, KNOB) == "0"
+
+    fleet.run(WEB, "tee", "/etc/sysctl.conf", input=f"{KNOB}=1\n")
+    said = play(inventory, "sysctl-read.yml", key=KNOB, value="0").last(WEB)
+    assert (said["safe"], said["persisted"]) == (True, False)
+    assert said["reason"].startswith("not persisted: /etc/sysctl.conf sets it to 1")
+    fleet.run(WEB, "sysctl", "--system")
+    assert fleet.read(WEB, KNOB) == "1"
+
+
+@pytest.mark.fleet
+def test_a_value_that_the_kernel_refuses_fails_with_its_reason_and_leaves_nothing(inventory, fleet):
+    played = play(inventory, "sysctl-set.yml", key="net.ipv4.tcp_ecn", value="99")
+    assert played.rc == 2
+    assert played.statuses[WEB] == ["fatal"]
+    assert "Invalid argument" in played.last(WEB)["reason"]
+    assert "nothing was changed" in played.last(WEB)["reason"]
+    assert "tcp_ecn" not in fleet.run(WEB, "ls", "/etc/sysctl.d").stdout
+
+
+@pytest.mark.fleet
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"key": KNOB, "value": "0; touch /etc/owned"},
+        {"key": KNOB, "value": "$(touch /etc/owned)"},
+        {"key": "../../etc/owned", "value": "0"},
+        {"key": "net.ipv4.*", "value": "0"},
+        {"key": KNOB, "value": "0", "ref": "x\ntouch /etc/owned"},
+        {"key": KNOB},
+    ],
+)
+def test_words_that_are_no_sysctl_are_refused_before_any_host_is_asked(inventory, fleet, words):
+    played = play(inventory, "sysctl-set.yml", "-e", json.dumps(words))
+    assert played.rc == 2
+    assert "nothing was sent to any host" in played.text
+    assert played.facts == {}
+    assert fleet.run(WEB, "test", "-e", "/etc/owned").returncode == 1
