@@ -48,14 +48,14 @@ def test_a_playbook_that_does_not_exist_is_named_with_the_nearest():
 
 
 def test_a_probe_that_does_not_exist_is_named():
-    text = GOOD.replace("mitigations:", "applies_if: {probe: raed.yml}\nmitigations:")
-    assert "a.yml:7: there is no playbook 'raed.yml'" in said(text)[0]
+    text = GOOD.replace("mitigations:", "applies_if: {probe: reda.yml}\nmitigations:")
+    assert "a.yml:7: there is no playbook 'reda.yml'" in said(text)[0]
 
 
 def test_a_variable_that_a_playbook_does_not_declare_is_named():
-    text = GOOD.replace("      value: {", "      valeu: {")
+    text = GOOD.replace("      value: {", "      valuex: {")
     assert said(text) == [
-        f"a.yml:13: sysctl-{name}.yml does not declare the variable 'valeu', did you mean 'value'?"
+        f"a.yml:13: sysctl-{name}.yml does not declare the variable 'valuex', did you mean 'value'?"
         for name in ("read", "set", "unset")
     ]
 

@@ -69,7 +69,7 @@ def test_a_bad_file_does_not_take_the_others_down():
 
 
 def test_all_problems_of_all_files_are_reported_at_once():
-    worse = GOOD.replace("risk: low", "risk: lwo").replace("title: An", "titel: An")
+    worse = GOOD.replace("risk: low", "risk: lwo").replace("title: An", "titl: An")
     found = load({"b.yml": worse, "a.yml": "id: ["})
     assert [(problem.file, problem.line) for problem in found.problems] == [
         ("a.yml", 1),

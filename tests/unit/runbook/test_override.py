@@ -31,14 +31,14 @@ def test_the_library_that_was_given_stays_as_it_was():
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        ({"exampel": {}}, "unknown runbook 'exampel', did you mean 'example'?"),
+        ({"exampl": {}}, "unknown runbook 'exampl', did you mean 'example'?"),
         (
             {"example": {"switch-of": {}}},
             "unknown mitigation 'example.switch-of', did you mean 'example.switch-off'?",
         ),
         (
-            {"example": {"switch-off": {"valeu": "2"}}},
-            "unknown variable 'example.switch-off.valeu', did you mean 'example.switch-off.value'?",
+            {"example": {"switch-off": {"valuex": "2"}}},
+            "unknown variable 'example.switch-off.valuex', did you mean 'example.switch-off.value'?",
         ),
         (
             {"example": {"switch-off": {"value": "9"}}},

@@ -274,5 +274,5 @@ def test_where_nothing_can_be_persisted_nothing_is_set(machine, knob):
 
 
 def test_an_unknown_phase_is_refused(machine, knob):
-    assert machine.run("aply").rc == 1
+    assert machine.run("apply-all").rc == 1
     assert knob.read_text() == "1\n"
