@@ -295,13 +295,14 @@ def outcome(host: str, word: str, number: int = 1) -> dict[str, Any]:
         "owed": "Failed to connect to the host via ssh",
         "failed": "read back 127, wanted 0",
         "unknown": "it answered the write, not the read-back: to be read back",
+        "applied": "live value set, lost at the next boot: a later file sets it back",
         "not_applicable": "net.ipv4.tcp_estats does not exist on this kernel",
     }
-    up = word in {"verified", "failed", "rolled_back", "not_applicable"}
+    up = word in {"verified", "applied", "failed", "rolled_back", "not_applicable"}
     return {
         "outcome": word,
         "reason": reasons.get(word, ""),
-        "value": {"verified": "0", "failed": "127", "rolled_back": "127"}.get(word),
+        "value": {"verified": "0", "applied": "0", "failed": "127", "rolled_back": "127"}.get(word),
         "boot_id": boot(host, number) if up else None,
         "kernel": "3.14.27-web10g" if up else None,
         "unreachable": word == "owed",
