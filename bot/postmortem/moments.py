@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.incident.state import Outcome, Proposal
-from bot.postmortem.case import Case, replay, span, utc
+from bot.incident.state import Host, Outcome, Proposal
+from bot.postmortem.case import UNSETTLED, Case, replay, span, utc
 from bot.postmortem.markdown import inline, table
 
 MAX_DRIFTS = 10
@@ -112,23 +112,26 @@ def _canary(plan: Proposal | None) -> datetime | None:
 
 
 def _nobody_owed(case: Case, plan: Proposal | None) -> datetime | None:
-    """Return when the last owed host had its value; None while a host is owed.
+    """Return when the last owed host was verified; None while one is owed, or not settled.
 
-    A host that drifts under the hold is the hold's matter and does not count here.
+    A host that became unknown or failed is not owed any more, yet nobody verified it. A host that drifts under the hold is the hold's matter and does not count here.
     """
     if plan is None or plan.started_at is None:
         return None
-    owed, since = True, None
+    waits, since = True, None
     for entry, incident in replay(case.entries):
         current = incident.proposals.get(plan.id)
         if current is None or current.started_at is None or entry.kind not in OUTCOMES:
             continue
-        hosts = [incident.host(name) for name in plan.hosts]
-        still = any(h.outcome is Outcome.OWED and not h.drifted for h in hosts)
-        if owed and not still and any(h.outcome is Outcome.VERIFIED for h in hosts):
+        still = any(_waits(incident.host(name)) for name in plan.hosts)
+        if waits and not still:
             since = entry.at
-        owed = still
-    return None if owed else since
+        waits = still
+    return None if waits else since
+
+
+def _waits(host: Host) -> bool:
+    return host.outcome in UNSETTLED and not host.drifted
 
 
 def _interruptions(case: Case) -> list[Moment]:

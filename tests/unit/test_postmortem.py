@@ -179,6 +179,16 @@ def test_a_drift_after_the_last_owed_host_does_not_move_its_moment():
     assert cell(moments, "last owed host verified") == f"{ended:%Y-%m-%d %H:%M:%S}"
 
 
+@pytest.mark.parametrize("outcome", ["failed", "unknown", "applied"])
+def test_an_owed_host_that_ends_otherwise_was_not_verified(outcome: str):
+    entries = until(night(), "note.added")
+    log = Log()
+    log.entries, log.at, log.proposals = entries, entries[-1].at, {"P-1": "d" * 64}
+    log.update("P-1", "retry", web_01="verified", db_03=outcome)
+    moments = section(write(log.entries), "Moments")
+    assert cell(moments, "last owed host verified") == "-"
+
+
 def test_a_canary_that_was_lost_is_not_called_verified():
     moments = section(write(bad_night()), "Moments")
     assert cell(moments, "canary verified") == "-"
