@@ -114,7 +114,8 @@ def _canary(plan: Proposal | None) -> datetime | None:
 def _nobody_owed(case: Case, plan: Proposal | None) -> datetime | None:
     """Return when the last owed host was verified; None while one is owed, or not settled.
 
-    A host that became unknown or failed is not owed any more, yet nobody verified it. A host that drifts under the hold is the hold's matter and does not count here.
+    A host that became unknown or failed is not owed any more, yet nobody verified it. A host
+    that drifts under the hold is the hold's matter and does not count here.
     """
     if plan is None or plan.started_at is None:
         return None
