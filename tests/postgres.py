@@ -4,7 +4,6 @@
 database. Without it a cluster is made in a temporary directory, reached by a Unix socket only.
 """
 
-import glob
 import os
 import shutil
 import signal
@@ -73,15 +72,15 @@ def fresh(url: str) -> Iterator[str]:
 
 def _binaries() -> Path:
     """Return the directory of the newest server's programs."""
-    places = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=_version, reverse=True)
-    for place in [*os.environ.get("PATH", "").split(os.pathsep), *places]:
-        if all(os.access(Path(place) / name, os.X_OK) for name in ("initdb", "postgres")):
-            return Path(place)
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version, reverse=True)
+    for place in [*map(Path, os.environ.get("PATH", "").split(os.pathsep)), *places]:
+        if all(os.access(place / name, os.X_OK) for name in ("initdb", "postgres")):
+            return place
     raise NoServerError("initdb and postgres are not installed")
 
 
-def _version(place: str) -> float:
-    name = Path(place).parent.name
+def _version(place: Path) -> float:
+    name = place.parent.name
     return float(name) if name.replace(".", "", 1).isdigit() else 0.0
 
 
@@ -129,6 +128,9 @@ def _cluster(binaries: Path, place: Path, prefix: list[str]) -> Iterator[None]:
     )
     if made.returncode:
         raise NoServerError(f"initdb failed: {made.stderr.strip()[-500:]}")
+    # The server ends with us even if we are killed; where setpriv is missing it just may not.
+    tied = ["setpriv", "--pdeathsig=INT", "--"]
+    prefix = [*prefix, *(tied if _works(tied) else [])]
     serve = [binaries / "postgres", "-D", data, "-k", place, "-c", "listen_addresses="]
     # Tests kill clients, never the machine: nothing is lost without fsync, and much time is won.
     settings = ["-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=80"]

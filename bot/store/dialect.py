@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, Engine
+from sqlalchemy import ColumnElement, Connection, Engine, TableValuedAlias
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -29,6 +29,9 @@ class Dialect(Protocol):
 
     def now(self) -> ColumnElement[int]:
         """Return the milliseconds that leases, heartbeats and locks are compared with."""
+
+    def each(self, names: Sequence[str]) -> TableValuedAlias:
+        """Return a table of the names, in their order, in its column ``value``."""
 
     def lock(self, connection: Connection, names: tuple[str, ...]) -> None:
         """Exclude others that hold one of the names, until the transaction ends."""

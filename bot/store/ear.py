@@ -49,6 +49,8 @@ class Ear:
 
     def close(self) -> None:
         """End the thread and its connection."""
+        if self._stop.is_set():
+            return
         self._stop.set()
         self._outside.send(b".")
         if self._thread is not None:

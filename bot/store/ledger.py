@@ -70,7 +70,13 @@ def append(
     The caller's transaction must exclude other writers of the incident.
     """
     require(connection, incident)
-    fresh = _fresh(connection, incident, drafts)
+    wanted: dict[str, Draft] = {}
+    for draft in drafts:
+        check_text("the key", draft.key)
+        check_text("the kind", draft.kind)
+        check_json(f"the content of {draft.key}", [draft.text, draft.data])
+        wanted.setdefault(draft.key, draft)
+    fresh = _fresh(connection, incident, wanted)
     if not fresh:
         return []
     last, prev = _head(connection, incident)
@@ -78,9 +84,6 @@ def append(
     rows: list[dict[str, Any]] = []
     texts: list[dict[str, Any]] = []
     for seq, draft in enumerate(fresh, last + 1):
-        check_text("key", draft.key)
-        check_text("kind", draft.kind)
-        check_json(f"the content of {draft.kind}", [draft.text, draft.data])
         text = body(draft, secrets.token_hex(16))
         digest = payload_hash(text)
         mark = link(secret, prev, (incident, seq, draft.key, draft.kind, when, digest))
@@ -93,11 +96,8 @@ def append(
     return [_made(row, text["body"]) for row, text in zip(rows, texts, strict=True)]
 
 
-def _fresh(connection: Connection, incident: str, drafts: Iterable[Draft]) -> list[Draft]:
-    """Return the drafts whose key the incident does not have, the first of each key."""
-    wanted: dict[str, Draft] = {}
-    for draft in drafts:
-        wanted.setdefault(draft.key, draft)
+def _fresh(connection: Connection, incident: str, wanted: dict[str, Draft]) -> list[Draft]:
+    """Return the drafts whose key the incident does not have."""
     keys = list(wanted)
     for start in range(0, len(keys), BATCH):
         some = keys[start : start + BATCH]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -14,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    TableValuedAlias,
     cast,
     create_engine,
     event,
@@ -85,6 +87,11 @@ class Postgres:
         """Return the server's time: machines disagree about theirs."""
         seconds = extract("epoch", func.statement_timestamp())
         return cast(func.floor(seconds * 1000), BigInteger)
+
+    def each(self, names: Sequence[str]) -> TableValuedAlias:
+        """Return a table of the names, in their order, in its column ``value``."""
+        texts = cast(list(names), postgresql.JSON)
+        return func.json_array_elements_text(texts).table_valued("value")
 
     def lock(self, connection: Connection, names: tuple[str, ...]) -> None:
         """Take an advisory lock a name, in one order; the transaction's end gives them back.

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, BigInteger, ColumnElement, Connection, Engine, create_engine, event
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Engine,
+    TableValuedAlias,
+    create_engine,
+    event,
+    func,
+)
 from sqlalchemy import literal as value
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
@@ -64,6 +76,10 @@ class Sqlite:
     def now(self) -> ColumnElement[int]:
         """Return the time that leases are compared with: the clock that was handed in."""
         return value(millis(self._clock.now()), BigInteger)
+
+    def each(self, names: Sequence[str]) -> TableValuedAlias:
+        """Return a table of the names, in their order, in its column ``value``."""
+        return func.json_each(json.dumps(names)).table_valued("value")
 
     def lock(self, connection: Connection, names: tuple[str, ...]) -> None:
         """Exclude others: BEGIN IMMEDIATE has done it already, for all names."""
