@@ -223,7 +223,7 @@ def _keep(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo) 
         return actions
     owed = _owed(incident, rollout) if rollout.state in _RETRIES else []
     ready = [h for h in owed if h.name not in busy and _retry_at(h, runs, tempo) <= now]
-    writes = bool(rollout.waves and rollout.waves[0].passed)
+    writes = any(w.passed for w in rollout.waves)
     if ready and not writes and not any(not h.down for h in _pending(incident, rollout)):
         names = tuple(h.name for h in ready)
         actions.append(Action(verb="readback", proposal=rollout.id, hosts=names))
@@ -263,7 +263,7 @@ def _pending(incident: Incident, rollout: Proposal) -> Iterable[Host]:
 
 def _owed(incident: Incident, rollout: Proposal) -> list[Host]:
     """Return hosts that still need the value and that no coming wave will take."""
-    if rollout.waves and rollout.waves[0].passed and upcoming(incident, rollout) is not None:
+    if any(w.passed for w in rollout.waves) and upcoming(incident, rollout) is not None:
         pending = [h for h in _pending(incident, rollout) if h.down or _was_touched(rollout, h)]
     else:
         pending = list(_pending(incident, rollout))

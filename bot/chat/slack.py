@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from slack_bolt import App
@@ -16,6 +16,7 @@ from slack_bolt.error import BoltError
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.socket_mode.websocket_client import SocketModeClient
+from slack_sdk.webhook import WebhookClient
 from websocket import WebSocketException
 
 from bot.chat.identity import Identities
@@ -37,7 +38,7 @@ SILENT = 15.0
 FIRST_RETRY, LAST_RETRY = 0.5, 5.0
 RECENT = 200
 GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
-FAILURES = (SlackClientError, BoltError, WebSocketException, OSError)
+FAILURES = (SlackClientError, BoltError, WebSocketException, OSError, ValueError)
 ADVICE = {
     "not_in_channel": "invite the bot to the channel",
     "channel_not_found": "name a channel that exists under 'slack', and invite the bot to it",
@@ -128,6 +129,19 @@ class Web:
         if plain not in self._ids:
             raise UnavailableError(f"Slack has no channel {name}", next=ADVICE["not_in_channel"])
         return self._ids[plain]
+
+    def respond(self, url: str, message: Message) -> None:
+        """Answer a command or click, to its person alone, at the URL that came with it."""
+        client = WebhookClient(url, timeout=TIMEOUT, retry_handlers=[], logger=log.getChild("sdk"))
+        with _explained():
+            sent = client.send(
+                text=message.text,
+                blocks=list(message.blocks),
+                response_type="ephemeral",
+                replace_original=False,
+            )
+        if sent.status_code != 200:
+            raise UnavailableError(f"Slack says {sent.body[:100]}", next="it is said otherwise")
 
     def whisper(self, channel: str, user: str, message: Message) -> None:
         """Tell one person something in a channel."""
@@ -247,14 +261,14 @@ class SlackDoor:
             concurrency=LISTENERS,
         )
         # This thread reconnects: the library's own way waits long and fills the log meanwhile.
-        handler.client.default_auto_reconnect_enabled = False
+        client = handler.client
+        client.default_auto_reconnect_enabled = False
+        client.connect_to_new_endpoint = lambda force=False: _hang_up(client)  # type: ignore[method-assign]  # noqa: ARG005, E501 - Slack asked for a new connection
         return handler
 
     def _connect(self, client: SocketModeClient) -> None:
         with client.connect_operation_lock:
-            if client.current_session is not None:
-                client.current_session.close()
-                client.current_session = None
+            _hang_up(client)
             opened = client.web_client.apps_connections_open(app_token=client.app_token)
             client.wss_uri = str(opened["url"])
             client.connect()
@@ -302,12 +316,26 @@ def _alive(client: SocketModeClient) -> bool:
 
 def _close(handler: SocketModeHandler) -> None:
     """Close for good. The library may be about to open once more, so see that it ended."""
-    runner = handler.client.current_session_runner
+    client, runner = handler.client, handler.client.current_session_runner
+    client.closed = True
+    client.message_queue.put(None)  # wakes the thread that would wait a second for the next one
     runner.event.set()
     while runner.is_alive():
-        handler.client.disconnect()
+        _hang_up(client)
         runner.thread.join(0.2)
-    handler.client.close()
+    client.close()
+
+
+def _hang_up(client: SocketModeClient) -> None:
+    """End the session so that its reader wakes: the library's own close lets it sleep on."""
+    session, client.current_session = client.current_session, None
+    if session is None:
+        return
+    session.keep_running = False
+    with suppress(*FAILURES):
+        if session.sock is not None:
+            session.sock.send_close()
+            session.sock.abort()
 
 
 def _nothing() -> None:

@@ -37,6 +37,9 @@ class Surface(Protocol):
     def channel_id(self, name: str) -> str:
         """Return the id of a channel that the configuration calls by id or name."""
 
+    def respond(self, url: str, message: Message) -> None:
+        """Answer a command or click, to its person alone, at the URL that came with it."""
+
     def whisper(self, channel: str, user: str, message: Message) -> None:
         """Tell one person something in a channel."""
 
@@ -74,15 +77,15 @@ class Talk:
         channels = {self.surface.channel_id(name) for name in self.config.alert_channels}
         return is_alert(event, channels, self.config.alert_bots)
 
-    def command(self, ack: Callable[[], Any], command: Event, respond: Callable[..., Any]) -> None:
+    def command(self, ack: Callable[[], Any], command: Event) -> None:
         """Carry out a slash command."""
         user = str(command["user_id"])
         with _acknowledged(ack):
             line = command_line(str(command.get("text") or ""), self.identities.slack.get)
             card = say(self.site, line, self.identities.by_slack(user))
-        self._answer(card, respond, str(command.get("channel_id") or user), user)
+        self._answer(card, command, str(command.get("channel_id") or user), user)
 
-    def click(self, ack: Callable[[], Any], body: Event, respond: Callable[..., Any]) -> None:
+    def click(self, ack: Callable[[], Any], body: Event) -> None:
         """Carry out the line of a pressed button."""
         action, user = body["actions"][0], str(body["user"]["id"])
         name, line = str(action.get("action_id")), str(action.get("value") or "")
@@ -91,7 +94,7 @@ class Talk:
             if name == f"{BUTTON}details" and self._show(card, str(body.get("trigger_id"))):
                 return
         channel = (body.get("channel") or {}).get("id") or user
-        self._answer(card, respond, str(channel), user)
+        self._answer(card, body, str(channel), user)
 
     def _show(self, card: Card, trigger: str) -> bool:
         try:
@@ -101,20 +104,15 @@ class Talk:
             return False
         return True
 
-    def _answer(self, card: Card, respond: Callable[..., Any], channel: str, user: str) -> None:
+    def _answer(self, card: Card, asked: Event, channel: str, user: str) -> None:
         """Tell one person. If one way fails there is another; if both do, the log has it."""
         said = message(card)
         try:
-            sent = respond(
-                text=said.text,
-                blocks=list(said.blocks),
-                response_type="ephemeral",
-                replace_original=False,
-            )
-            if sent.status_code == 200:
+            if url := asked.get("response_url"):
+                self.surface.respond(str(url), said)
                 return
-        except (OSError, ValueError) as error:
-            log.info("an answer took the other way", extra={"error": str(error)})
+        except HoldfastError as error:
+            log.info("an answer takes the other way", extra={"error": str(error)})
         try:
             self.surface.whisper(channel, user, said)
         except HoldfastError as error:

@@ -188,7 +188,8 @@ def _healthy(url: str, bot: subprocess.Popen[bytes] | None, site: Path) -> None:
 
 
 def _perform(console: Console, out: Path, site: Path, stage: Stage, url: str, *, auto: bool) -> int:
-    console.print(f"The bot serves {url}/incidents (open it), its site is {site}")
+    console.print(f"The bot serves {url}/incidents: open it in a browser", soft_wrap=True)
+    console.print(f"Its site directory is {site}", soft_wrap=True)
     console.print(
         f"Stand-in: stock kernels have no net.ipv4.tcp_estats, so a site override sets the "
         f"runbook's variable to {stage.knob}, which only the hosts 'with the patch' have."

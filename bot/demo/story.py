@@ -22,6 +22,7 @@ from bot.errors import HoldfastError, UnavailableError
 
 SACK_KNOB = "net.ipv4.tcp_sack"
 DOWN_FOR = 4.0
+UPTIME = 8.0
 
 
 class Hosts(Protocol):
@@ -68,26 +69,37 @@ class Night:
     chance: random.Random = field(default_factory=lambda: random.Random(20260101))  # noqa: S311 - a story, no secret
     stop: threading.Event = field(default_factory=threading.Event)
     crashes: int = 0
+    booted: dict[str, float] = field(default_factory=dict)
     _threads: list[threading.Thread] = field(default_factory=list)
 
-    def strike(
-        self, host: str, shape: str, *, down_for: float = DOWN_FOR, story: str = "panics"
-    ) -> None:
-        """Take a host down for real; its console text and 'host down' reach the intake."""
+    def strike(self, host: str, shape: str, *, down_for: float | None = DOWN_FOR) -> str:
+        """Take a host down for real; its console text and 'host down' reach the intake.
+
+        It boots after ``down_for`` seconds; with None it stays down until ``revive``. Returns
+        when it went down.
+        """
         self.stage.fleet.crash(host)
         self.crashes += 1
         now = _now()
         release = self.stage.fleet.hosts[host].release
         text = oops.console(shape, release, self.chance)
         self._post(oops.crashed(host, text, now), oops.down(host, now))
-        self.stage.console.print(f"  [red]✗ {host}[/red] {story}", highlight=False)
-        thread = threading.Thread(target=self._reboot, args=(host, down_for, now), daemon=True)
-        thread.start()
-        self._threads.append(thread)
+        stays = "" if down_for else ", and stays down"
+        self.stage.console.print(f"  [red]✗ {host}[/red] panics{stays}", highlight=False)
+        if down_for:
+            thread = threading.Thread(target=self._reboot, args=(host, down_for, now), daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        return now
 
     def _reboot(self, host: str, down_for: float, since: str) -> None:
         time.sleep(down_for)
+        self.revive(host, since)
+
+    def revive(self, host: str, since: str) -> None:
+        """Boot a host and let the alerting say that it answers again."""
         self.stage.fleet.boot(host)
+        self.booted[host] = time.monotonic()
         self._post(oops.down(host, since, _now()))
         self.stage.console.print(f"  [green]↑ {host}[/green] is back", highlight=False)
 
@@ -102,12 +114,16 @@ class Night:
             answer.read()
 
     def rage(self, spared: set[str], pause: float = 2.5) -> None:
-        """Crash one vulnerable host after the other until none is left or ``stop`` is set."""
+        """Crash one vulnerable host after the other until none is left or ``stop`` is set.
+
+        A host takes traffic, and so can crash again, ``UPTIME`` seconds after its boot.
+        """
         while not self.stop.wait(pause):
             prey = [
                 name
                 for name in self.stage.fleet.hosts
                 if name not in spared
+                and time.monotonic() - self.booted.get(name, 0.0) > UPTIME
                 and self.stage.fleet.alive(name)
                 and self.stage.fleet.read(name, self.stage.knob) == "1"
             ]
@@ -136,17 +152,18 @@ def play(stage: Stage) -> dict[str, Any]:
         names = sorted(stage.fleet.hosts)
         night.strike(names[0], oops.ESTATS)
         night.strike(names[1], oops.ESTATS)
-        rage = threading.Thread(target=night.rage, args=({names[2], names[3]},), daemon=True)
+        rage = threading.Thread(target=night.rage, args=({names[2], names[3], names[4]},), daemon=True)
         rage.start()
         first = _proposal(stage, dana, "INC-1")
         show(stage.console, read_card(dana.say(["status", "INC-1"]).card))
         show(stage.console, read_card(dana.say(["details", first]).card))
         _refused(stage, sam, first)
         late = names[4]
-        night.strike(late, oops.ESTATS, down_for=14, story="panics, and stays down for a while")
+        since = night.strike(late, oops.ESTATS, down_for=None)
         _approve(stage, dana, first)
         _follow(stage, dana, "INC-1", first, {"done", "halted"})
-        _say(stage, f"{late} was down through all of this. It is owed, and gets its value now.")
+        _say(stage, f"{late} was down through all of this and is owed. It boots now.")
+        night.revive(late, since)
         _wait(stage, lambda: _owed(dana, "INC-1") == 0, "every owed host to be back", 60)
         night.settle()
         _wait(stage, lambda: _owed(dana, "INC-1") == 0, "every owed host to be verified", 60)
@@ -236,7 +253,7 @@ def _follow(stage: Stage, client: Client, incident: str, proposal: str, until: s
 
 def _second(stage: Stage, dana: Client, night: Night) -> str:
     _say(stage, "00:31  Another crash, another cause: the SACK panic. Its knob is real as it is.")
-    night.strike(sorted(stage.fleet.hosts)[-1], oops.SACK, down_for=3)
+    night.strike(max(stage.fleet.hosts), oops.SACK, down_for=3)
     second = _proposal(stage, dana, "INC-2")
     show(stage.console, read_card(dana.say(["details", second]).card))
     _approve(stage, dana, second)

@@ -253,8 +253,14 @@ def _gate(incident: Incident, entry: Entry) -> None:
 
 
 def _outcomes(incident: Incident, entry: Entry) -> None:
+    """Take over outcomes; what a run of an older proposal saw is no outcome of this one."""
+    rollout = incident.rollout
+    current = rollout is not None and rollout.id == entry.data.get("proposal")
     for name, seen in entry.data["outcomes"].items():
         host = incident.host(name)
+        if not current:
+            _see(host, seen, entry)
+            continue
         host.outcome = Outcome(seen["outcome"])
         host.reason, host.at = seen.get("reason", ""), entry.at
         host.lane = str(entry.data.get("lane", ""))

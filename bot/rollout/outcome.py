@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.incident.state import Exposure, Host, Outcome
@@ -117,6 +117,16 @@ def read_back(raw: Raw, before: Host) -> Seen | None:
         reason=f"the value is {fact.get('value')}, not {wanted}",
         **_truth(fact),
     )
+
+
+def read_back_undone(raw: Raw, before: Host) -> Seen | None:
+    """Judge a host after a read that follows a rollback: the value is to be gone."""
+    seen = read_back(raw, before)
+    if seen is None or seen.outcome is Outcome.NOT_APPLICABLE:
+        return seen
+    if seen.outcome is Outcome.OWED and not seen.unreachable:
+        return replace(seen, outcome=Outcome.ROLLED_BACK, reason="")
+    return replace(seen, outcome=Outcome.OWED, reason="it still has the value")
 
 
 def _verified(fact: Mapping[str, Any]) -> Seen:

@@ -27,7 +27,7 @@ from bot.service.site import Site, refold
 
 log = logging.getLogger(__name__)
 
-BEAT = 0.3
+BEAT = 0.5
 LOCK = 60.0
 PATIENCE = 120.0
 SUBREAPER = 36

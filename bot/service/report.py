@@ -11,7 +11,15 @@ from typing import Any
 
 from bot.incident.state import Exposure, Host, Incident, Outcome
 from bot.ports import Run, Transaction
-from bot.rollout.outcome import Raw, Seen, applied, exposure, read_back, rolled_back
+from bot.rollout.outcome import (
+    Raw,
+    Seen,
+    applied,
+    exposure,
+    read_back,
+    read_back_undone,
+    rolled_back,
+)
 from bot.service.site import Site, refold
 from bot.timeline.chain import canonical
 from bot.timeline.entry import Draft
@@ -197,9 +205,13 @@ def _restored(report: Report, host: str, seen: Seen) -> Draft:
 def _reading(incident: Incident, report: Report) -> list[Draft]:
     drafts: list[Draft] = []
     changed: dict[str, Seen] = {}
+    rollout = incident.rollout
+    if rollout is None or rollout.id != report.run.spec["proposal"]:
+        return []
+    judge = read_back_undone if rollout.purpose == "rollback" else read_back
     for raw in report.raws:
         before = incident.host(raw.host)
-        seen = read_back(raw, before)
+        seen = judge(raw, before)
         if seen is None or (before.outcome is Outcome.FAILED and seen.outcome is Outcome.OWED):
             continue
         if seen.outcome is Outcome.OWED and before.outcome in {Outcome.VERIFIED, Outcome.APPLIED}:
@@ -278,6 +290,7 @@ def give_up_lost(site: Site) -> list[str]:
             if tx.finish(run.ident, "lost"):
                 tx.wake(run.incident, site.clock.now())
                 incidents.append(run.incident)
+        site.store.unlock_hosts(run.ident)
     return incidents
 
 

@@ -29,7 +29,7 @@ class Site:
     required: int = 1
     expiry: float = 1800.0
     hold_interval: float | None = None
-    heartbeat: float = 20.0
+    heartbeat: float = 15.0
     host_labels: Sequence[str] = ()
 
 

@@ -1,5 +1,6 @@
 """The places in which the store's contract is tested: a SQLite file and a real PostgreSQL."""
 
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -77,6 +78,15 @@ class Place:
             self.attack(*(f"DROP TRIGGER IF EXISTS {table}_{name}{on}" for name in names))
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a SQLite file that has the schema: to copy it saves most tests the migration."""
+    place = Place("sqlite", f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/holdfast.db")
+    with place.stack:
+        place.open()
+    return Path(place.url.removeprefix("sqlite:///"))
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """Return a fresh place of each kind."""
@@ -92,6 +102,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.fixture
-def store(place: Place) -> SqlStore:
+def store(place: Place, migrated: Path) -> SqlStore:
     """Return an open store of each kind."""
+    if place.file is not None:
+        place.file.parent.mkdir()
+        shutil.copy(migrated, place.file)
     return place.open()

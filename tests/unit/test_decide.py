@@ -210,3 +210,12 @@ def test_a_run_that_is_live_is_not_started_twice():
     live = run("wave", "running", *wave.hosts)
     assert verbs(log, live) == []
     assert verbs(log, replace(live, state="queued")) == []
+
+
+def test_owed_hosts_are_retried_although_the_first_canary_vanished():
+    log = Log().opened().requested().probed().back("a").proposed().started()
+    log.wave(1, ["a"]).ended(1, a="owed").wave(1, ["b"], "w1b").ended(1, b="verified").passed(1)
+    log.wave(2, ["c", "d"]).ended(2, c="verified", d="verified").passed(2)
+    log.add("rollout.done", {"proposal": "P-1"})
+    retry = next(a for a in actions(log, later=30) if a.verb == "retry")
+    assert (retry.hosts, retry.purpose) == (("a",), "retry")

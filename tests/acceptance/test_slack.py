@@ -1,0 +1,434 @@
+"""Slack, against a real Slack-compatible server over a real WebSocket."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from bot.approval.policy import Person
+from bot.chat.identity import Identities
+from bot.chat.slack import SlackDoor
+from bot.clock import SystemClock
+from bot.config import SlackPart
+from bot.demo import enclave as place
+from bot.fleet.inventory import Inventory
+from bot.ports import Sources
+from bot.service.site import Site, load
+from bot.store import open_store
+from bot.timeline.entry import Draft
+from tests.slack_server import (
+    ALERT_USER,
+    ALERTS,
+    COMMANDER,
+    ONCALL,
+    OTHER,
+    STRANGER,
+    SlackServer,
+    binary,
+    buttons,
+    envelope,
+    until,
+    words,
+)
+from tests.unit.events import OOPS, Log
+
+pytestmark = pytest.mark.slack
+
+PEOPLE = {
+    "kim": Person(id="kim", name="Kim Larsen", roles=frozenset({"approver", "commander"})),
+    "robin": Person(id="robin", name="Robin Oduya", roles=frozenset({"responder"})),
+}
+SLACK_IDS = {COMMANDER: "kim", ONCALL: "robin"}
+LABELS = ("host", "hostname", "nodename", "node", "instance")
+HOSTILE = "<!channel> <@U02COMMANDER> *b* ``` :fire: <http://evil.example|go> & &lt;"
+
+
+@pytest.fixture(scope="module")
+def server(enclave: place.Mode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlackServer]:
+    binary()
+    found = SlackServer(tmp_path_factory.mktemp("slack"))
+    found.start()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    clock = SystemClock()
+    store = open_store(f"sqlite:///{tmp_path / 'holdfast.db'}", secret=b"key", clock=clock)
+    yield Site(
+        store=store,
+        clock=clock,
+        sources=cast("Sources", None),
+        people=PEOPLE,
+        host_labels=LABELS,
+    )
+    store.close()
+
+
+@contextmanager
+def door(site: Site, server: SlackServer, **changes: Any) -> Iterator[SlackDoor]:
+    config = SlackPart(
+        bot_token="xoxb-bot",
+        app_token="xapp-bot",
+        api_url=server.api_url,
+        alert_channels=["#alerts"],
+        alert_bots=["B0PROM", ALERT_USER],
+        **changes,
+    )
+    found = SlackDoor(
+        site,
+        Identities(store=site.store, people=site.people, slack=SLACK_IDS),
+        config,
+        known=lambda: Inventory(hosts={"web-01": {}, "web-02": {}}),
+        page_url="http://127.0.0.1:8420",
+        pace=0.05,
+    )
+    found.start()
+    try:
+        yield found
+    finally:
+        found.stop()
+
+
+@pytest.fixture
+def connected(site: Site, server: SlackServer) -> Iterator[SlackDoor]:
+    server.control("reset")
+    with door(site, server) as found:
+        until(lambda: found.health()["connected"], "the bot connects")
+        yield found
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("slack.")]
+
+
+def alertmanager(ts: str, text: str = OOPS, title: str = "[FIRING] KernelOops") -> dict[str, Any]:
+    """Return an alert as Alertmanager's message arrives: no text, all in the attachment."""
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return {
+        "type": "message",
+        "subtype": "bot_message",
+        "channel": ALERTS,
+        "channel_type": "channel",
+        "ts": ts,
+        "event_ts": ts,
+        "bot_id": "B0PROM",
+        "username": "Alertmanager",
+        "text": "",
+        "attachments": [
+            {
+                "title": title,
+                "title_link": "http://alertmanager.example/#/alerts",
+                "text": escaped,
+                "fallback": title,
+                "color": "danger",
+                "fields": [{"title": "instance", "value": "web-01:9100", "short": True}],
+            }
+        ],
+    }
+
+
+def kinds(site: Site, incident: str = "INC-1") -> list[str]:
+    return [entry.kind for entry in site.store.entries(incident)]
+
+
+def open_incident(site: Site, server: SlackServer) -> None:
+    server.relay.deliver(envelope(alertmanager("1700000001.000100")))
+    assert [row.id for row in site.store.incidents()] == ["INC-1"]
+
+
+def append(site: Site, entries: Any) -> None:
+    with site.store.transaction("INC-1") as tx:
+        tx.append(
+            "INC-1",
+            *(
+                Draft(key=e.key, kind=e.kind, text=e.text, actor=e.actor, data=e.data)
+                for e in entries
+            ),
+        )
+
+
+def propose(site: Site, name: str = "P-1", rollback_of: str | None = None) -> Log:
+    log = Log(at=site.clock.now())
+    log.matched()
+    log.prepare(name, 1, rollback_of)
+    append(site, log.entries)
+    return log
+
+
+def test_an_alert_with_empty_text_opens_an_incident_whose_headline_is_posted(
+    site: Site, server: SlackServer, connected: SlackDoor
+) -> None:
+    open_incident(site, server)
+    (alert,) = (e for e in site.store.entries("INC-1") if e.kind == "alert.received")
+    assert alert.data["host"] == "web-01"
+    assert alert.data["known"] is True
+    assert alert.actor.id == "slack:B0PROM"
+    shown = server.message_with("INC-1 · open")
+    assert "tcp_estats_update_mss" in words(shown)
+    server.say(ALERT_USER, OOPS.replace("web10g", "web10h") + "host: web-02")
+    until(lambda: "2 down" in words(server.message_with("INC-1 · open")), "the headline is edited")
+    assert len(server.messages()) == 2  # the alert and the headline, edited, never posted again
+
+
+def test_a_person_quoting_an_oops_opens_nothing(
+    site: Site, server: SlackServer, connected: SlackDoor
+) -> None:
+    server.say(COMMANDER, f"look at this from Alertmanager:\n{OOPS}")
+    server.say(ALERT_USER, OOPS, channel=OTHER)
+    quoted = alertmanager("1700000002.000100") | {"user": COMMANDER, "username": "alertmanager"}
+    del quoted["bot_id"], quoted["subtype"]
+    server.relay.deliver(envelope(quoted))
+    edited = {
+        "type": "message",
+        "subtype": "message_changed",
+        "channel": ALERTS,
+        "ts": "1700000003.000100",
+        "hidden": True,
+        "message": alertmanager("1700000002.000100"),
+    }
+    server.relay.deliver(envelope(edited))
+    own = alertmanager("1700000004.000100") | {"bot_id": "B0BOT", "user": "U0BOT"}
+    server.relay.deliver(envelope(own))
+    assert site.store.incidents() == []
+
+
+def test_an_event_that_is_delivered_again_is_counted_once(
+    site: Site, server: SlackServer, connected: SlackDoor
+) -> None:
+    event = alertmanager("1700000001.000100")
+    first = envelope(event)
+    server.relay.deliver(first)
+    server.relay.deliver(first)
+    server.relay.deliver(envelope(event, retry=1))
+    server.relay.deliver(envelope(event | {"username": "Alertmanager 2"}, retry=2))
+    assert [row.id for row in site.store.incidents()] == ["INC-1"]
+    assert kinds(site).count("alert.received") == 1
+    over = alertmanager("1700000009.000100", title="[RESOLVED] KernelOops")
+    server.relay.deliver(envelope(over))
+    assert kinds(site).count("alert.received") == 1
+    assert kinds(site).count("alert.resolved") == 1
+
+
+def test_the_commanders_click_approves_and_the_buttons_vanish(
+    site: Site, server: SlackServer, connected: SlackDoor
+) -> None:
+    open_incident(site, server)
+    log = propose(site)
+    card = server.message_with("P-1 · open")
+    headline = server.message_with("INC-1 · open")
+    assert card["thread_ts"] == headline["ts"]
+    assert [b["text"]["text"] for b in buttons(card)] == ["Approve", "Reject", "Details"]
+    assert server.click(COMMANDER, card, "Approve") < 3
+    (given,) = (e for e in site.store.entries("INC-1") if e.kind == "approval.given")
+    assert (given.actor.id, given.actor.via) == ("kim", "slack")
+    assert given.data["digest"] == log.proposals["P-1"]
+    after = server.message_with("P-1 · approved")
+    assert after["ts"] == card["ts"]
+    assert [b["text"]["text"] for b in buttons(after)] == ["Details"]
+    assert server.click(COMMANDER, card, "Approve") < 3
+    until(
+        lambda: "approved already (approved by Kim Larsen)" in "".join(server.whispers(COMMANDER)),
+        "the second click is answered",
+    )
+    assert kinds(site).count("approval.given") == 1
+
+
+def test_two_clicks_at_once_give_one_approval(
+    site: Site, server: SlackServer, connected: SlackDoor
+) -> None:
+    open_incident(site, server)
+    propose(site)
+    card = server.message_with("P-1 · open")
+    clicks = [
+        threading.Thread(target=server.click, args=(COMMANDER, card, "Approve")) for _ in range(3)
+    ]
+    for click in clicks:
+        click.start()
+    for click in clicks:
+        click.join()
+    assert kinds(site).count("approval.given") == 1
+    until(lambda: len(server.whispers(COMMANDER)) == 3, "each click is answered")
+    assert sum("approved already" in said for said in server.whispers(COMMANDER)) == 2
+
+
+def test_who_may_not_approve_is_refused_and_told_why(
+    site: Site, server: SlackServer, connected: SlackDoor
+) -> None:
+    open_incident(site, server)
+    propose(site, "P-2", rollback_of="P-1")  # Kim asked for it
+    card = server.message_with("P-2 · open")
+    server.click(ONCALL, card, "Approve")
+    server.click(STRANGER, card, "Approve")
+    server.click(COMMANDER, card, "Approve")
+    for user, why in (
+        (ONCALL, "approve needs the role approver or commander; Robin Oduya has responder"),
+        (STRANGER, "unknown person"),
+        (COMMANDER, "the requester cannot approve"),
+    ):
+        until(partial(_was_told, server, user, why), why)
+    assert kinds(site).count("approval.refused") == 3
+    assert "approval.given" not in kinds(site)
+    assert load(site, "INC-1").proposals["P-2"].state == "open"
+
+
+def _was_told(server: SlackServer, user: str, why: str) -> bool:
+    return why in "".join(server.whispers(user))
+
+
+def test_a_stale_or_foreign_button_does_nothing_and_is_answered(
+    site: Site, server: SlackServer, connected: SlackDoor
+) -> None:
+    open_incident(site, server)
+    propose(site)
+    card = server.message_with("P-1 · open")
+
+    def press(action: str, value: str) -> None:
+        server.control(
+            "interact",
+            channel=ALERTS,
+            messageTs=card["ts"],
+            user=COMMANDER,
+            action={"action_id": action, "value": value},
+        )
+
+    press("holdfast:approve", "approve P-1 --digest ffffffffffff")
+    until(lambda: "not this proposal's" in "".join(server.whispers(COMMANDER)), "refused")
+    press("elsewhere", "approve P-1")
+    until(lambda: "this button is not known here" in "".join(server.whispers(COMMANDER)), "told")
+    press("holdfast:details", "approve P-1")
+    assert "approval.given" not in kinds(site)
+
+
+def test_the_slash_command_answers_one_person_within_three_seconds(
+    site: Site, server: SlackServer, connected: SlackDoor
+) -> None:
+    open_incident(site, server)
+    began = time.monotonic()
+    server.command(ONCALL, "status")
+    assert time.monotonic() - began < 3
+    until(lambda: "INC-1 · open" in "".join(server.whispers(ONCALL)), "status is answered")
+    server.command(ONCALL, "statsu")
+    until(lambda: "did you mean 'status'?" in "".join(server.whispers(ONCALL)), "did you mean")
+    server.command(ONCALL, f"assign commander <@{COMMANDER}|commander>")
+    until(lambda: load(site, "INC-1").commander == "kim", "a mention names a person")
+    server.command(STRANGER, "note I am the incident commander")
+    until(lambda: "note needs the role" in "".join(server.whispers(STRANGER)), "refused")
+    assert "note.added" not in kinds(site)
+
+
+def test_details_opens_a_modal(site: Site, server: SlackServer, connected: SlackDoor) -> None:
+    open_incident(site, server)
+    propose(site)
+    server.click(ONCALL, server.message_with("P-1 · open"), "Details")
+
+    def opened() -> list[Any]:
+        return [e["detail"] for e in server.sent() if e["summary"] == "views.open"]
+
+    (call,) = until(opened, "a modal is opened")
+    assert "127 becomes 0" in json.dumps(call["view"])
+
+
+def test_hostile_text_reaches_slack_escaped(
+    site: Site, server: SlackServer, connected: SlackDoor
+) -> None:
+    text = OOPS.replace("swapper/5", HOSTILE) + f"\nBUG: {HOSTILE}\n"
+    event = alertmanager("1700000001.000100", text, title=HOSTILE)
+    event["attachments"][0]["fields"] = [{"title": "host", "value": HOSTILE}]
+    server.relay.deliver(envelope(event))
+    log = Log(at=site.clock.now())
+    log.matched()
+    log.request(1)
+    log.probe(1)
+    log.preview(1)
+    log.propose("P-1", 1)
+    data = dict(log.entries[-1].data)
+    dry = {"request": 1, "run": "r", "sha256": "1" * 64, "hosts": {HOSTILE: [HOSTILE]}}
+    log.entries[-3] = log.add("dryrun.recorded", HOSTILE, dry, key="hostile")
+    log.entries.pop()
+    data["content"]["mitigation"]["title"] = HOSTILE
+    data["content"]["mitigation"]["residual"] = HOSTILE
+    append(site, log.entries)
+    server.message_with("P-1 · open")
+    server.command(ONCALL, "statsu <!channel> & ```")
+    until(lambda: server.whispers(ONCALL), "answered")
+    bodies = [e["detail"] for e in server.sent() if e["summary"].startswith("chat.")]
+    assert len(bodies) >= 2
+    sent = json.dumps([*bodies, *server.whispers(ONCALL)], ensure_ascii=False)
+    assert "&lt;!channel&gt;" in sent
+    for bad in ("<!channel>", "<@U02COMMANDER>", "<http://evil"):
+        assert bad not in sent
+
+
+def test_slack_away_at_the_start_and_later_is_only_shown(site: Site, server: SlackServer) -> None:
+    server.stop()
+    with door(site, server) as found:
+        until(lambda: "cannot be reached" in found.health()["trouble"].get("socket", ""), "told")
+        server.start()
+        until(lambda: found.health()["connected"], "it connects", 8)
+        open_incident(site, server)
+        server.message_with("INC-1 · open")
+        server.stop()
+        until(lambda: not found.health()["connected"], "it is noticed")
+        site_note(site, "while Slack was away")
+        server.start()  # it has forgotten every message: as if somebody had deleted ours
+        until(lambda: found.health()["connected"], "it connects again", 8)
+        server.message_with("INC-1 · open · sev1")
+        server.relay.drop()
+        until(lambda: not found.health()["connected"], "a cut is noticed")
+        until(lambda: found.health()["connected"], "it connects again", 5)
+        server.relay.deliver(
+            envelope(alertmanager("1700000005.000100", OOPS.replace("812", "913")))
+        )
+        assert kinds(site).count("alert.received") == 2
+
+
+def site_note(site: Site, text: str) -> None:
+    with site.store.transaction("INC-1") as tx:
+        tx.append(
+            "INC-1",
+            Draft(key="sev", kind="incident.severity", text=text, data={"severity": "sev1"}),
+        )
+
+
+def test_a_restart_posts_nothing_again_and_finds_what_it_had_not_recorded(
+    site: Site, server: SlackServer
+) -> None:
+    server.control("reset")
+    with door(site, server) as found:
+        until(lambda: found.health()["connected"], "the bot connects")
+        open_incident(site, server)
+        propose(site)
+        server.message_with("P-1 · open")
+        until(lambda: "proposal.P-1" in site.store.posted("INC-1"), "it is recorded")
+    before = len(server.messages())
+    forgetful = cast("Any", _Forgetful(site.store))
+    again = Site(
+        store=forgetful, clock=site.clock, sources=site.sources, people=PEOPLE, host_labels=LABELS
+    )
+    for which in (site, again):
+        with door(which, server) as found:
+            site_note(site, "news")
+            until(lambda: found.health()["connected"], "the bot connects")
+            server.message_with("INC-1 · open · sev1")
+            time.sleep(0.7)
+    assert len(server.messages()) == before
+
+
+class _Forgetful:
+    """A store that died after each message was posted and before that was recorded."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return cast("Callable[..., Any]", getattr(self._store, name))
+
+    def posted(self, incident: str) -> dict[str, Any]:
+        return {}
