@@ -178,7 +178,8 @@ class SlackServer:
 
 
 def words(message: dict[str, Any]) -> str:
-    return json.dumps(message.get("blocks", []), ensure_ascii=False) + message.get("text", "")
+    blocks = json.dumps(message.get("blocks", []), ensure_ascii=False)
+    return blocks + str(message.get("text", ""))
 
 
 def buttons(message: dict[str, Any]) -> list[dict[str, Any]]:

@@ -31,3 +31,4 @@ class Alert:
     labels: Mapping[str, str] = field(default_factory=dict)
     link: str = ""
     cut: int = 0
+    started_at: str = ""

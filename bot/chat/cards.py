@@ -32,9 +32,11 @@ def headline(incident: Incident, now: datetime) -> Card:
     ]
     proposal = incident.current
     if proposal is not None:
-        fields.append(("Proposal", f"{proposal.id} {proposal.state}{_why(proposal)}"))
-    elif incident.requests and not incident.requests[-1].settled:
-        fields.append(("Proposal", "being prepared: probing the fleet, then a dry run"))
+        fields.append(("Proposal", f"{proposal.id} {word(incident, proposal)}{_why(proposal)}"))
+    if incident.requests and not incident.requests[-1].settled:
+        fields.append(("Preparing", "a proposal: probing the fleet, then a dry run"))
+    elif incident.requests and incident.requests[-1].why:
+        fields.append(("No proposal", incident.requests[-1].why))
     if incident.rollout is not None:
         fields.append(("Hosts", counts(incident)))
     if incident.hold.state != "none":
@@ -52,9 +54,15 @@ def headline(incident: Incident, now: datetime) -> Card:
 def next_steps(incident: Incident) -> tuple[str, ...]:
     """Say what a person can do next."""
     proposal = incident.current
-    if incident.state != "open" or proposal is None:
-        failed = incident.state == "open" and incident.match is not None and not incident.requests
-        return ("Next: no runbook to propose; read the crash, drain, patch",) if failed else ()
+    if incident.state != "open":
+        return ()
+    if incident.requests and incident.requests[-1].why:
+        return (f"Next: mend that, then: propose {incident.id}",)
+    if proposal is None:
+        stuck = incident.match is not None and not incident.requests
+        return (
+            ("Next: nothing to propose by itself; read the crash, drain, patch",) if stuck else ()
+        )
     steps = {
         ProposalState.OPEN: f"Next: approve {proposal.id} or reject {proposal.id}",
         ProposalState.HALTED: f"Next: resume {proposal.id}, rollback {proposal.id} or abort",
@@ -80,6 +88,14 @@ def _runbook(incident: Incident) -> str:
     return f"{names[0]}: {'; '.join(match['candidates'][0]['reasons'])}"
 
 
+def word(incident: Incident, proposal: Proposal) -> str:
+    """Return the proposal's state; all waves carried out is not done while hosts are owed."""
+    owed = sum(1 for h in incident.hosts.values() if h.outcome in {Outcome.OWED, Outcome.UNKNOWN})
+    if proposal.state is ProposalState.DONE and owed and incident.rollout is proposal:
+        return f"all waves carried out, not finished: {owed} owed"
+    return proposal.state.value
+
+
 def _why(proposal: Proposal) -> str:
     return f": {proposal.why}" if proposal.why else ""
 
@@ -87,10 +103,15 @@ def _why(proposal: Proposal) -> str:
 def counts(incident: Incident) -> str:
     """``9 verified · 2 not applicable · 1 owed``: always exact, never rounded."""
     found = outcomes(incident)
-    text = " · ".join(f"{n} {o.replace('_', ' ')}" for o, n in found.items() if n)
-    owed = [h for h in incident.hosts.values() if h.outcome is Outcome.OWED]
-    note = " (may be serving unmitigated)" if owed else ""
-    return (text or "none touched") + note
+    rollout = incident.rollout
+    undoing = rollout is not None and rollout.purpose == "rollback"
+    owed = "may still have the value" if undoing else "may be serving unmitigated"
+    parts = [
+        f"{n} {o.replace('_', ' ')}{f' ({owed})' if o == Outcome.OWED else ''}"
+        for o, n in found.items()
+        if n
+    ]
+    return " · ".join(parts) or "none touched"
 
 
 def hold_line(incident: Incident) -> str:
@@ -98,7 +119,7 @@ def hold_line(incident: Incident) -> str:
     hold = incident.hold
     drifting = sorted(h.name for h in incident.hosts.values() if h.drifted)
     now = f", drifting now: {', '.join(drifting)}" if drifting else ""
-    return f"{hold.state} · {hold.drifts} drifts seen · {hold.restores} restored{now}"
+    return f"{hold.state} · drift seen {hold.drifts} times, restored {hold.restores} times{now}"
 
 
 def proposal_card(
@@ -126,7 +147,7 @@ def proposal_card(
     what = "rollback of " + str(content["rollback_of"]) if content["rollback_of"] else ""
     title = what or content["mitigation"]["title"]
     return Card(
-        title=f"{proposal.id} · {proposal.state}{_why(proposal)} · {title}",
+        title=f"{proposal.id} · {word(incident, proposal)}{_why(proposal)} · {title}",
         tone=TONES.get(proposal.state, "info"),
         fields=tuple(fields),
         lines=lines,

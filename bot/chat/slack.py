@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from slack_bolt import App
@@ -17,12 +17,12 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.socket_mode.websocket_client import SocketModeClient
 from slack_sdk.webhook import WebhookClient
-from websocket import WebSocketException
+from websocket import WebSocketApp, WebSocketException, setdefaulttimeout
 
 from bot.chat.identity import Identities
-from bot.chat.slack_blocks import Block, Message
-from bot.chat.slack_outbox import Outbox, ThrottledError
+from bot.chat.slack_outbox import Outbox
 from bot.chat.slack_talk import Talk
+from bot.chat.slack_web import SlackError, ThrottledError, Web
 from bot.config import SlackPart
 from bot.errors import HoldfastError, UnavailableError
 from bot.fleet.inventory import Inventory
@@ -36,29 +36,14 @@ OPENING = 5.0
 PING = 5.0
 SILENT = 15.0
 FIRST_RETRY, LAST_RETRY = 0.5, 5.0
-RECENT = 200
-GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 FAILURES = (SlackClientError, BoltError, WebSocketException, OSError, ValueError)
-ADVICE = {
-    "not_in_channel": "invite the bot to the channel",
-    "channel_not_found": "name a channel that exists under 'slack', and invite the bot to it",
-    "is_archived": "name another channel under 'slack'",
-    "missing_scope": "install the app again with the manifest of 'holdfast slack manifest'",
-    "invalid_auth": "check slack.bot_token and slack.app_token",
-    "not_authed": "check slack.bot_token and slack.app_token",
-    "account_inactive": "install the app again",
-}
 
 
-class Web:
-    """The few calls of Slack's Web API that the bot makes, with our own errors.
-
-    Nothing is sent twice by itself: a post whose answer was lost is looked for first.
-    """
+class WebCall:
+    """Calls Slack's Web API once: a post whose answer was lost is looked for, not repeated."""
 
     def __init__(self, config: SlackPart) -> None:
         self._config = config
-        self._ids: dict[str, str] = {}
         self.client = self.make(config.bot_token)
 
     def make(self, token: str | None) -> WebClient:
@@ -72,88 +57,20 @@ class Web:
             logger=log.getChild("sdk"),
         )
 
-    def post(self, channel: str, message: Message, thread: str | None) -> tuple[str, str]:
-        """Post a message; in a thread it is shown in the channel as well."""
+    def __call__(self, method: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return Slack's answer to ``method``."""
+        reads = method.startswith("conversations.")
         with _explained():
-            sent = self.client.chat_postMessage(
-                channel=channel,
-                text=message.text,
-                blocks=list(message.blocks),
-                thread_ts=thread,
-                reply_broadcast=True if thread else None,
-                parse="none",
-                unfurl_links=False,
-                unfurl_media=False,
-            )
-        return str(sent["channel"]), str(sent["ts"])
+            found = self.client.api_call(method, **{"params" if reads else "json": dict(args)})
+        return found.data if isinstance(found.data, dict) else {}
 
-    def update(self, channel: str, ref: str, message: Message) -> bool:
-        """Replace a message, blocks included. False: it cannot be edited any more."""
-        try:
-            with _explained():
-                self.client.chat_update(
-                    channel=channel,
-                    ts=ref,
-                    text=message.text,
-                    blocks=list(message.blocks),
-                    parse="none",
-                )
-        except _MissingError:
-            return False
-        return True
-
-    def find(self, channel: str, mark: str, thread: str | None) -> tuple[str, str] | None:
-        """Look for our message among the channel's or the thread's latest."""
-        with _explained():
-            where = self.channel_id(channel)
-            if thread:
-                found = self.client.conversations_replies(channel=where, ts=thread, limit=RECENT)
-            else:
-                found = self.client.conversations_history(channel=where, limit=RECENT)
-        for one in found["messages"]:
-            if any(block.get("block_id") == mark for block in one.get("blocks") or ()):
-                return where, str(one["ts"])
-        return None
-
-    def channel_id(self, name: str) -> str:
-        """Return the id of a channel that the configuration calls by id or name."""
-        plain = name.removeprefix("#")
-        if re.fullmatch(r"[CGD][A-Z0-9]{6,}", plain):
-            return plain
-        if plain not in self._ids:
-            with _explained():
-                for page in self.client.conversations_list(
-                    types="public_channel,private_channel", exclude_archived=True, limit=1000
-                ):
-                    self._ids |= {c["name"]: c["id"] for c in page["channels"]}
-        if plain not in self._ids:
-            raise UnavailableError(f"Slack has no channel {name}", next=ADVICE["not_in_channel"])
-        return self._ids[plain]
-
-    def respond(self, url: str, message: Message) -> None:
-        """Answer a command or click, to its person alone, at the URL that came with it."""
+    def respond(self, url: str, args: Mapping[str, Any]) -> None:
+        """Post to the URL that came with a command or a click."""
         client = WebhookClient(url, timeout=TIMEOUT, retry_handlers=[], logger=log.getChild("sdk"))
         with _explained():
-            sent = client.send(
-                text=message.text,
-                blocks=list(message.blocks),
-                response_type="ephemeral",
-                replace_original=False,
-            )
+            sent = client.send_dict(dict(args))
         if sent.status_code != 200:
             raise UnavailableError(f"Slack says {sent.body[:100]}", next="it is said otherwise")
-
-    def whisper(self, channel: str, user: str, message: Message) -> None:
-        """Tell one person something in a channel."""
-        with _explained():
-            self.client.chat_postEphemeral(
-                channel=channel, user=user, text=message.text, blocks=list(message.blocks)
-            )
-
-    def open_modal(self, trigger: str, view: Block) -> None:
-        """Open a modal for the person whose click this trigger is."""
-        with _explained():
-            self.client.views_open(trigger_id=trigger, view=view)
 
 
 class SlackDoor:
@@ -170,18 +87,15 @@ class SlackDoor:
         pace: float = 1.0,
     ) -> None:
         self._config = config
-        self._web = Web(config)
-        self._talk = Talk(
-            site=site, identities=identities, config=config, known=known, surface=self._web
-        )
+        self._call = WebCall(config)
+        web = Web(call=self._call)
+        self._talk = Talk(site=site, identities=identities, config=config, known=known, surface=web)
         self._stop = threading.Event()
         self._pool: ThreadPoolExecutor | None = None
         self._handler: SocketModeHandler | None = None
         self._trouble = "not connected yet"
         channel = config.channel or next(iter(config.alert_channels), "")
-        self._outbox = Outbox(
-            site=site, wire=self._web, channel=channel, page_url=page_url, pace=pace
-        )
+        self._outbox = Outbox(site=site, wire=web, channel=channel, page_url=page_url, pace=pace)
         self._threads = [threading.Thread(target=self._keep_connected, name="slack.link")]
         if channel:
             serve = threading.Thread(
@@ -191,6 +105,7 @@ class SlackDoor:
 
     def start(self) -> None:
         """Connect in the background, for as long as it takes."""
+        setdefaulttimeout(TIMEOUT)  # opening a socket must end; the library has no other place
         self._pool = ThreadPoolExecutor(LISTENERS, thread_name_prefix="slack.listener")
         for thread in self._threads:
             thread.start()
@@ -222,14 +137,15 @@ class SlackDoor:
         try:
             while not self._stop.is_set():
                 try:
-                    if self._handler is None:
-                        self._handler = self._build()
-                    if not _alive(self._handler.client):
-                        self._connect(self._handler.client)
+                    with _explained():
+                        if self._handler is None:
+                            self._handler = self._build()
+                        if not _alive(self._handler.client):
+                            self._connect(self._handler.client)
                     delay, self._trouble = FIRST_RETRY, ""
                     self._stop.wait(FIRST_RETRY)
-                except (*FAILURES, HoldfastError) as error:
-                    self._troubled(_sentence(error))
+                except HoldfastError as error:
+                    self._troubled(str(error))
                     self._stop.wait(delay)
                     delay = min(delay * 2, LAST_RETRY)
         finally:
@@ -245,7 +161,7 @@ class SlackDoor:
         """Check the bot's token and wire the listeners; nothing is connected yet."""
         app = App(
             name="holdfast",
-            client=self._web.client,
+            client=self._call.client,
             logger=log.getChild("bolt"),
             request_verification_enabled=False,
             listener_executor=self._pool,
@@ -256,19 +172,25 @@ class SlackDoor:
         handler = SocketModeHandler(
             app,
             self._config.app_token or "",
-            web_client=self._web.make(self._config.app_token),
+            web_client=self._call.make(self._config.app_token),
             ping_interval=PING,
             concurrency=LISTENERS,
         )
         # This thread reconnects: the library's own way waits long and fills the log meanwhile.
         client = handler.client
         client.default_auto_reconnect_enabled = False
-        client.connect_to_new_endpoint = lambda force=False: _hang_up(client)  # type: ignore[method-assign]  # noqa: ARG005, E501 - Slack asked for a new connection
+        client.connect_to_new_endpoint = self._renew  # type: ignore[method-assign]
         return handler
+
+    def _renew(self, force: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the library's signature
+        """Slack asked for another connection: hang up, and this thread's loop connects."""
+        if self._handler is not None:
+            _hang_up(self._handler.client.current_session)
 
     def _connect(self, client: SocketModeClient) -> None:
         with client.connect_operation_lock:
-            _hang_up(client)
+            old, client.current_session = client.current_session, None
+            _hang_up(old)
             opened = client.web_client.apps_connections_open(app_token=client.app_token)
             client.wss_uri = str(opened["url"])
             client.connect()
@@ -278,32 +200,21 @@ class SlackDoor:
         raise UnavailableError("Slack did not open the socket", next="it is tried again by itself")
 
 
-class _MissingError(UnavailableError):
-    """The message is gone or may not be edited any more."""
-
-
 @contextmanager
 def _explained() -> Iterator[None]:
     """Turn the library's errors into ours."""
     try:
         yield
     except SlackApiError as error:
-        code = str(error.response.get("error", ""))
+        code = str(error.response.get("error", "?"))
         if code == "ratelimited" or error.response.status_code == 429:
             raise ThrottledError(float(error.response.headers.get("Retry-After", 30))) from error
-        kind = _MissingError if code in GONE else UnavailableError
-        raise kind(_sentence(error), next=ADVICE.get(code, "it is tried again")) from error
+        raise SlackError(code) from error
     except FAILURES as error:
-        raise UnavailableError(_sentence(error), next="it is tried again by itself") from error
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, HoldfastError):
-        return str(error)
-    if isinstance(error, SlackApiError):
-        code = str(error.response.get("error", "?"))
-        return f"Slack says {code}" + (f": {ADVICE[code]}" if code in ADVICE else "")
-    return f"Slack cannot be reached: {str(error).partition(chr(10))[0][:200]}"
+        what = str(error).partition("\n")[0][:200]
+        raise UnavailableError(
+            f"Slack cannot be reached: {what}", next="it is tried again by itself"
+        ) from error
 
 
 def _alive(client: SocketModeClient) -> bool:
@@ -321,21 +232,18 @@ def _close(handler: SocketModeHandler) -> None:
     client.message_queue.put(None)  # wakes the thread that would wait a second for the next one
     runner.event.set()
     while runner.is_alive():
-        _hang_up(client)
+        _hang_up(client.current_session)
         runner.thread.join(0.2)
     client.close()
 
 
-def _hang_up(client: SocketModeClient) -> None:
-    """End the session so that its reader wakes: the library's own close lets it sleep on."""
-    session, client.current_session = client.current_session, None
-    if session is None:
-        return
-    session.keep_running = False
-    with suppress(*FAILURES):
-        if session.sock is not None:
-            session.sock.send_close()
-            session.sock.abort()
+def _hang_up(session: WebSocketApp | None) -> None:
+    """End a session so that its reader wakes: the library's own close lets it sleep on."""
+    sock = session.sock if session is not None else None
+    if session is not None and (sock is None or not sock.connected):
+        session.keep_running = False  # it may be about to open
+    elif sock is not None:
+        sock.abort()  # type: ignore[no-untyped-call]
 
 
 def _nothing() -> None:

@@ -16,6 +16,7 @@ from typing import Protocol
 from bot.chat.card import Card
 from bot.chat.cards import headline, proposal_card
 from bot.chat.slack_blocks import Message, message
+from bot.chat.slack_web import ThrottledError
 from bot.errors import HoldfastError, UnavailableError
 from bot.incident.fold import fold
 from bot.incident.state import Incident, Proposal, ProposalState
@@ -30,14 +31,6 @@ REFRESH = 30.0
 """Seconds after which an open incident is looked at without news: its counts age."""
 FIRST_RETRY, LAST_RETRY = 1.0, 60.0
 ENDED = frozenset({ProposalState.EXPIRED, ProposalState.REJECTED, ProposalState.SUPERSEDED})
-
-
-class ThrottledError(UnavailableError):
-    """The chat asks to wait ``after`` seconds."""
-
-    def __init__(self, after: float) -> None:
-        super().__init__("Slack asks to slow down", next=f"waits {after:.0f} s by itself")
-        self.after = after
 
 
 class Wire(Protocol):

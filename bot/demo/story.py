@@ -149,16 +149,16 @@ def play(stage: Stage) -> dict[str, Any]:
     ):
         night = Night(stage)
         _say(stage, "23:52  Hosts begin to panic. Each dead one pushes its load onto the next.")
-        names = sorted(stage.fleet.hosts)
-        night.strike(names[0], oops.ESTATS)
-        night.strike(names[1], oops.ESTATS)
-        rage = threading.Thread(target=night.rage, args=({names[2], names[3], names[4]},), daemon=True)
+        names = [n for n in sorted(stage.fleet.hosts) if stage.fleet.hosts[n].patched]
+        late = names[-1]
+        night.strike(names[-2], oops.ESTATS)
+        night.strike(names[-3], oops.ESTATS)
+        rage = threading.Thread(target=night.rage, args=({names[0], late},), daemon=True)
         rage.start()
         first = _proposal(stage, dana, "INC-1")
         show(stage.console, read_card(dana.say(["status", "INC-1"]).card))
         show(stage.console, read_card(dana.say(["details", first]).card))
         _refused(stage, sam, first)
-        late = names[4]
         since = night.strike(late, oops.ESTATS, down_for=None)
         _approve(stage, dana, first)
         _follow(stage, dana, "INC-1", first, {"done", "halted"})
@@ -168,7 +168,7 @@ def play(stage: Stage) -> dict[str, Any]:
         night.settle()
         _wait(stage, lambda: _owed(dana, "INC-1") == 0, "every owed host to be verified", 60)
         second = _second(stage, dana, night)
-        drift = _drift(stage, dana, names[2])
+        drift = _drift(stage, dana, names[1])
         return _end(stage, dana, (first, second), drift, night.crashes)
 
 

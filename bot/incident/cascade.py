@@ -38,7 +38,7 @@ class Cascade:
         parts = [
             f"{self.recent} crashed in the last 10 min",
             f"{len(self.down)} down",
-            f"{len(self.repeat)} repeat crashers",
+            f"{len(self.repeat)} crashed repeatedly",
         ]
         parts += [f"{pool.name} {pool.up}/{pool.size} up" for pool in self.pools]
         if self.strangers:

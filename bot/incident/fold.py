@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -24,6 +25,7 @@ from bot.incident.state import (
 from bot.timeline.entry import Entry
 
 Step = Callable[[Incident, Entry], None]
+SETTLED = frozenset({Outcome.VERIFIED, Outcome.APPLIED})
 
 
 def fold(entries: Iterable[Entry]) -> Incident:
@@ -75,11 +77,16 @@ def _alert(incident: Incident, entry: Entry) -> None:
     incident.crashes.append(this)
     host.crashes += 1
     host.crashed_at = entry.at
-    if host.outcome in {Outcome.VERIFIED, Outcome.APPLIED}:
-        if (rollout := incident.rollout) is not None:
-            rollout.crashed_after.append(this)
-        host.outcome, host.at = Outcome.OWED, entry.at
-        host.reason = "crashed after the value was set: to be verified again on its next boot"
+    if host.outcome in SETTLED:
+        _crashed_after(incident, host, this)
+
+
+def _crashed_after(incident: Incident, host: Host, crash: Crash) -> None:
+    """Note that a host which had the value went down: its next boot has to be verified."""
+    if (rollout := incident.rollout) is not None:
+        rollout.crashed_after.append(crash)
+    host.outcome, host.at = Outcome.OWED, crash.at
+    host.reason = "crashed after the value was set: to be verified again on its next boot"
 
 
 def _alert_over(incident: Incident, entry: Entry) -> None:
@@ -120,6 +127,8 @@ def _probed(incident: Incident, entry: Entry) -> None:
     for name, seen in entry.data["hosts"].items():
         host = incident.host(name)
         host.exposure = Exposure(seen["exposure"])
+        if host.exposure is Exposure.NOT_APPLICABLE:
+            host.reason = str(seen.get("reason") or "")
         _see(host, seen, entry)
     request = _request(incident, entry)
     if request is not None and entry.data.get("usable", True):
@@ -154,7 +163,7 @@ def _made(incident: Incident, entry: Entry) -> None:
 
 def _proposal_failed(incident: Incident, entry: Entry) -> None:
     if (request := _request(incident, entry)) is not None:
-        request.settled = True
+        request.settled, request.why = True, str(entry.data.get("why", ""))
 
 
 def _move(proposal: Proposal, new: ProposalState, why: str, entry: Entry) -> bool:
@@ -210,7 +219,9 @@ def _started(incident: Incident, entry: Entry) -> None:
 
 def _wave_started(incident: Incident, entry: Entry) -> None:
     data = entry.data
-    proposal = incident.proposals[data["proposal"]]
+    proposal = incident.proposals.get(data["proposal"])
+    if proposal is None:
+        return
     proposal.waves.append(
         Wave(
             number=data["wave"],
@@ -264,19 +275,29 @@ def _outcomes(incident: Incident, entry: Entry) -> None:
         host.outcome = Outcome(seen["outcome"])
         host.reason, host.at = seen.get("reason", ""), entry.at
         host.lane = str(entry.data.get("lane", ""))
-        _see(host, seen, entry)
-        if host.outcome in {Outcome.VERIFIED, Outcome.APPLIED}:
-            host.applied_at, host.drifted = entry.at, False
+        when = _see(host, seen, entry)
+        if host.outcome not in SETTLED or when is None:
+            continue
+        host.applied_at, host.drifted = when, False
+        if host.crashed_at is not None and host.crashed_at > when:
+            crash = next(c for c in reversed(incident.crashes) if c.host == name)
+            _crashed_after(incident, host, crash)
 
 
-def _see(host: Host, seen: Mapping[str, Any], entry: Entry) -> None:
-    """Note a proof of life (a boot id) or that the host could not be reached."""
-    host.value = seen.get("value", host.value)
+def _see(host: Host, seen: Mapping[str, Any], entry: Entry) -> datetime | None:
+    """Note a proof of life (a boot id) or that the host could not be reached.
+
+    Returns when the host answered: a run may end long after that, and a crash in between counts.
+    """
+    if not seen.get("boot_id"):
+        host.unreachable = host.unreachable or bool(seen.get("unreachable"))
+        return None
+    told = seen.get("seen_at")
+    when = min(parse(told), entry.at) if told else entry.at
+    host.value, host.boot_id = seen.get("value"), seen["boot_id"]
     host.kernel = seen.get("kernel") or host.kernel
-    if seen.get("boot_id"):
-        host.boot_id, host.seen_at, host.unreachable = seen["boot_id"], entry.at, False
-    elif seen.get("unreachable"):
-        host.unreachable = True
+    host.seen_at, host.unreachable = when, False
+    return when
 
 
 def _run_failed(incident: Incident, entry: Entry) -> None:
@@ -286,7 +307,9 @@ def _run_failed(incident: Incident, entry: Entry) -> None:
 
 
 def _resumed(incident: Incident, entry: Entry) -> None:
-    proposal = incident.proposals[entry.data["proposal"]]
+    proposal = incident.proposals.get(entry.data["proposal"])
+    if proposal is None:
+        return
     if proposal.state is ProposalState.HALTED:
         proposal.resumed_at = entry.at
         for wave in proposal.waves:

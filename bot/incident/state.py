@@ -211,6 +211,7 @@ class Request:
     previewed: str | None = None
     failures: int = 0
     settled: bool = False
+    why: str = ""
     dry_run: Mapping[str, Any] = field(default_factory=dict)
 
 

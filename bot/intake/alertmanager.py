@@ -65,6 +65,7 @@ def _alert(one: _Alert, host_labels: Sequence[str], cut: int) -> Alert:
         labels=one.labels,
         link=one.generatorURL,
         cut=cut,
+        started_at=one.startsAt,
     )
 
 

@@ -14,13 +14,15 @@ class Raw:
     """What the runner saw of one host.
 
     ``status`` is ``ok failed unreachable missing``; ``facts`` are the JSON lines that the
-    playbook printed, in order; ``message`` is Ansible's own.
+    playbook printed, in order; ``message`` is Ansible's own; ``at`` is when the host last
+    answered (RFC 3339), which may be long before the run ended.
     """
 
     host: str
     status: str
     facts: tuple[Mapping[str, Any], ...] = ()
     message: str = ""
+    at: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,7 @@ class Seen:
     boot_id: str | None = None
     kernel: str | None = None
     unreachable: bool = False
+    seen_at: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form that entries hold."""
@@ -43,6 +46,7 @@ class Seen:
             "boot_id": self.boot_id,
             "kernel": self.kernel,
             "unreachable": self.unreachable,
+            "seen_at": self.seen_at,
         }
 
 
@@ -59,12 +63,17 @@ def exposure(raw: Raw) -> dict[str, Any]:
         "exposure": kind.value,
         "reason": str(fact.get("reason") or ""),
         "safe": bool(fact.get("safe") and fact.get("persisted")),
+        "seen_at": raw.at,
         **_truth(fact),
     }
 
 
 def applied(raw: Raw) -> Seen:
     """Judge a host after a run that wrote: only a separate read-back makes it *verified*."""
+    return replace(_applied(raw), seen_at=raw.at)
+
+
+def _applied(raw: Raw) -> Seen:
     wrote = _last(raw.facts, "apply")
     verify = _last(raw.facts, "verify")
     fact = verify or wrote
@@ -87,36 +96,41 @@ def rolled_back(raw: Raw) -> Seen:
     """Judge a host after a rollback run."""
     fact = _last(raw.facts, "rollback")
     if fact is not None and raw.status == "ok":
-        return Seen(
-            outcome=Outcome.ROLLED_BACK, reason=str(fact.get("reason") or ""), **_truth(fact)
-        )
+        reason = str(fact.get("reason") or "")
+        return Seen(outcome=Outcome.ROLLED_BACK, reason=reason, seen_at=raw.at, **_truth(fact))
     return applied(raw)
 
 
 def read_back(raw: Raw, before: Host) -> Seen | None:
     """Judge a host after a run that only read. None: nothing is known that was not known before.
 
-    A verified host that cannot be reached keeps its outcome; a host whose fate was unknown and
-    that cannot be reached is owed.
+    A verified host that does not answer keeps its outcome and is shown as down; a host whose
+    fate was unknown and that does not answer is owed.
     """
     fact = _last(raw.facts, "verify", "probe")
     if fact is None:
-        gone = raw.status == "unreachable"
-        if before.outcome is Outcome.UNKNOWN and gone:
-            reason = "could not be read back: unreachable, may be serving unmitigated"
-            return Seen(outcome=Outcome.OWED, reason=reason, unreachable=True)
-        return None
+        return _silent(raw, before)
     if not fact.get("applicable"):
         reason = str(fact.get("reason") or "the knob does not exist")
-        return Seen(outcome=Outcome.NOT_APPLICABLE, reason=reason, **_truth(fact))
-    if fact.get("safe"):
-        return _verified(fact)
-    wanted = fact.get("wanted")
-    return Seen(
-        outcome=Outcome.OWED,
-        reason=f"the value is {fact.get('value')}, not {wanted}",
-        **_truth(fact),
-    )
+        seen = Seen(outcome=Outcome.NOT_APPLICABLE, reason=reason, **_truth(fact))
+    elif fact.get("safe"):
+        seen = _verified(fact)
+    else:
+        reason = f"the value is {fact.get('value')}, not {fact.get('wanted')}"
+        seen = Seen(outcome=Outcome.OWED, reason=reason, **_truth(fact))
+    return replace(seen, seen_at=raw.at)
+
+
+def _silent(raw: Raw, before: Host) -> Seen | None:
+    if raw.status != "unreachable" or before.outcome is None:
+        return None
+    if before.outcome is Outcome.UNKNOWN:
+        reason = "could not be read back: unreachable, may be serving unmitigated"
+        return Seen(outcome=Outcome.OWED, reason=reason, unreachable=True)
+    if before.outcome in {Outcome.VERIFIED, Outcome.APPLIED}:
+        reason = "does not answer; to be verified again when it is back"
+        return Seen(outcome=before.outcome, reason=reason, unreachable=True)
+    return None
 
 
 def read_back_undone(raw: Raw, before: Host) -> Seen | None:

@@ -42,6 +42,7 @@ class Results:
     facts: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
     skipped: set[str] = field(default_factory=set)
+    times: dict[str, str] = field(default_factory=dict)
 
     def take(self, event: Mapping[str, Any]) -> bool:
         """Note one event. It runs in the reading thread, so it must be quick."""
@@ -60,7 +61,7 @@ class Results:
                 self.skipped.add(str(data.get("task", "")))
             case _:
                 pass
-        self._facts(host, result)
+        self._facts(host, result, str(event.get("created") or ""))
         return True
 
     def _end(self, host: str, status: str, result: Mapping[str, Any]) -> None:
@@ -68,13 +69,14 @@ class Results:
         said = (result.get(key) for key in ("stderr", "msg", "stdout"))
         self.messages[host] = _short(next((str(s) for s in said if s), ""))
 
-    def _facts(self, host: str, result: Mapping[str, Any]) -> None:
+    def _facts(self, host: str, result: Mapping[str, Any], created: str) -> None:
         if not isinstance(result, dict):
             return
         for line in str(result.get("stdout") or "").splitlines():
             if line.startswith(MARK):
                 try:
                     self.facts.setdefault(host, []).append(json.loads(line))
+                    self.times[host] = created
                 except json.JSONDecodeError:
                     self.messages.setdefault(host, f"unreadable answer: {_short(line)}")
 
@@ -86,6 +88,7 @@ class Results:
                 status=self.status.get(host, "missing"),
                 facts=tuple(self.facts.get(host, ())),
                 message=self.messages.get(host, ""),
+                at=self.times.get(host) or None,
             )
             for host in approved
         ]

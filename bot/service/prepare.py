@@ -204,8 +204,14 @@ def _targets(
     """Turn the runbook's word into names; nothing from outside becomes a pattern."""
     if asked.rollback_of:
         old = incident.proposals[asked.rollback_of]
-        touched = {Outcome.VERIFIED, Outcome.APPLIED, Outcome.FAILED, Outcome.UNKNOWN, Outcome.OWED}
-        return [h for h in old.hosts if incident.host(h).outcome in touched]
+        waved = {h for wave in old.waves for h in wave.hosts}
+        skipped = {Outcome.NOT_APPLICABLE, Outcome.ROLLED_BACK}
+        return [
+            h
+            for h in old.hosts
+            if (h in waved or incident.host(h).applied_at)
+            and incident.host(h).outcome not in skipped
+        ]
     crashed = {c.host for c in incident.crashes}
     if mitigation.targets == "crashed":
         return [h for h in names if h in crashed]
@@ -219,12 +225,12 @@ def preview(site: Site, incident: Incident, action: Action) -> Commit:
     asked = _asked(incident, action.request)
     runbook = find(site.sources.library(), asked.runbook)
     mitigation = _mitigation(runbook, asked.mitigation)
-    exposed = [h for h, s in incident.hosts.items() if s.exposure is Exposure.EXPOSED]
-    up = sorted(h for h in exposed if not incident.host(h).down) or sorted(exposed)
-    if not up:
-        return _no_proposal(asked, "no host has this knob: there is nothing to turn off")
     inventory = site.sources.inventory()
-    sample = [h for h in up if h in inventory.hosts][:SAMPLE]
+    listed = _listed(incident, asked, mitigation, sorted(inventory.hosts), inventory.pools)
+    exposed = [h for h in order(listed) if listed[h]["exposure"] == Exposure.EXPOSED]
+    if not exposed:
+        return _no_proposal(asked, "no host has this knob: there is nothing to turn off")
+    sample = [h for h in exposed if not incident.host(h).down][:SAMPLE] or exposed[:SAMPLE]
     playbook = mitigation.rollback if asked.rollback_of else mitigation.playbook
     spec = {
         "request": asked.number,
@@ -366,6 +372,7 @@ def _listed(
             "exposure": (host.exposure or Exposure.UNKNOWN).value,
             "value": host.value,
             "kernel": host.kernel,
+            "reason": host.reason if host.exposure is Exposure.NOT_APPLICABLE else "",
         }
     return listed
 

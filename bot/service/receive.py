@@ -162,4 +162,5 @@ def _facts(one: _Read) -> dict[str, Any]:
         "labels": dict(one.alert.labels),
         "link": one.alert.link,
         "cut": one.alert.cut,
+        "started_at": one.alert.started_at,
     }

@@ -44,3 +44,6 @@ KINDS = MappingProxyType(
         "note.added": "a person's note",
     }
 )
+
+REDACTABLE = frozenset({"note.added", "approval.refused", "wave.late"})
+"""Kinds whose content may be forgotten: the state of the incident does not depend on them."""

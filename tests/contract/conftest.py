@@ -1,6 +1,5 @@
 """The places in which the store's contract is tested: a SQLite file and a real PostgreSQL."""
 
-import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import Engine, event
 
 from bot.store import SqlStore, open_store
 from tests.contract.writer import SECRET
@@ -50,6 +50,12 @@ class Place:
         self.stack.callback(store.close)
         return store
 
+    def prepare(self, schema: list[str]) -> None:
+        """Make the schema in an empty place, faster than by migrations."""
+        if self.file is not None:
+            self.file.parent.mkdir()
+        self.attack("BEGIN", *schema, "COMMIT")
+
     def pass_time(self, seconds: float) -> None:
         """Let time pass for leases: PostgreSQL looks at its own clock, so there we wait."""
         self.clock.sleep(seconds)
@@ -78,33 +84,54 @@ class Place:
             self.attack(*(f"DROP TRIGGER IF EXISTS {table}_{name}{on}" for name in names))
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a SQLite file that has the schema: to copy it saves most tests the migration."""
-    place = Place("sqlite", f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/holdfast.db")
+@pytest.fixture
+def file_place(tmp_path: Path) -> Iterator[Place]:
+    """Return a place for a SQLite file that does not exist yet."""
+    file = tmp_path / "state" / "holdfast.db"
+    place = Place("sqlite", f"sqlite:///{file}", file)
     with place.stack:
-        place.open()
-    return Path(place.url.removeprefix("sqlite:///"))
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """Return a fresh place of each kind."""
-    with ExitStack() as stack:
-        if request.param == "sqlite":
-            file = tmp_path / "state" / "holdfast.db"
-            made = Place("sqlite", f"sqlite:///{file}", file)
-        else:
-            url = stack.enter_context(fresh(request.getfixturevalue("postgres")))
-            made = Place("postgresql", url)
-        stack.enter_context(made.stack)
-        yield made
+        yield place
 
 
 @pytest.fixture
-def store(place: Place, migrated: Path) -> SqlStore:
-    """Return an open store of each kind."""
-    if place.file is not None:
-        place.file.parent.mkdir()
-        shutil.copy(migrated, place.file)
-    return place.open()
+def server(postgres: str) -> Iterator[Place]:
+    """Return an empty place on a PostgreSQL server."""
+    with fresh(postgres) as url:
+        place = Place("postgresql", url)
+        with place.stack:
+            yield place
+
+
+@pytest.fixture(
+    params=["file_place", pytest.param("server", marks=pytest.mark.postgres)],
+    ids=["sqlite", "postgresql"],
+)
+def place(request: pytest.FixtureRequest) -> Place:
+    """Return an empty place of each kind."""
+    made: Place = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture(scope="session")
+def schemas() -> dict[str, list[str]]:
+    """Return the statements that made the schema, by kind, as they were once recorded."""
+    return {}
+
+
+@pytest.fixture
+def store(place: Place, schemas: dict[str, list[str]]) -> SqlStore:
+    """Return an open store of each kind. Only the first one of a kind is really migrated."""
+    if place.kind in schemas:
+        place.prepare(schemas[place.kind])
+        return place.open()
+    said: list[str] = []
+
+    def record(_1: object, _2: object, statement: str, *_more: object) -> None:
+        if statement.split()[0] in {"CREATE", "ALTER", "INSERT"}:
+            said.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", record)
+    opened = place.open()
+    event.remove(Engine, "before_cursor_execute", record)
+    schemas[place.kind] = said
+    return opened

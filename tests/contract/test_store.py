@@ -245,11 +245,10 @@ def test_a_living_database_answers_a_ping(store: SqlStore) -> None:
     store.ping()
 
 
-def test_the_file_is_private_and_its_directories_are_made(place: Place) -> None:
-    place.open()
-    if place.file is None:
-        pytest.skip("a server has no file")
-    for file in place.file.parent.iterdir():
+def test_the_file_is_private_and_its_directories_are_made(file_place: Place) -> None:
+    file_place.open()
+    assert file_place.file is not None
+    for file in file_place.file.parent.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
