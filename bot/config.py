@@ -171,7 +171,7 @@ def load(file: Path, env: Mapping[str, str] | None = None) -> Config:
         config = Config.model_validate({**raw, "base": file.resolve().parent, "file": file})
     except ValidationError as error:
         raise BadInputError(
-            "; ".join(_problem(raw, e) for e in error.errors()),
+            "; ".join(_problem(e) for e in error.errors()),
             where=str(file),
             next="mend the named keys and start again",
         ) from None
@@ -193,7 +193,7 @@ def _from_environment(config: Config, env: Mapping[str, str]) -> Config:
     return config.model_copy(update={"database": database, "slack": slack})
 
 
-def _problem(raw: Any, error: Any) -> str:
+def _problem(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"])
     if error["type"] != "extra_forbidden":
         return f"{place}: {error['msg']}"

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from bot.fleet.inventory import Inventory
-from bot.runbook.model import Library
 from bot.timeline.entry import Draft, Entry
+
+if TYPE_CHECKING:
+    from bot.fleet.inventory import Inventory
+    from bot.runbook.model import Library
 
 
 class Clock(Protocol):

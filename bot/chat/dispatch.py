@@ -16,7 +16,6 @@ from bot.errors import BadInputError, NotFoundError, RefusedError
 from bot.incident.state import Incident, Outcome, Proposal
 from bot.service import approve, people, prepare
 from bot.service.site import Site, load, locate
-from bot.timeline import chain
 from bot.timeline.entry import Actor, Entry
 
 Handler = Callable[[Site, Command, Actor], Reply]
@@ -306,9 +305,3 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         "who": _who,
     }
 )
-
-
-def verify(site: Site, secret: bytes, incident: str, head: str = "") -> chain.Verdict:
-    """Verify an incident's chain against its stored entries and payloads."""
-    entries = site.store.entries(incident)
-    return chain.verify(secret, entries, site.store.payloads(incident), head)

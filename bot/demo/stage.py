@@ -9,13 +9,11 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import httpx
 import yaml
 from rich.console import Console
 
@@ -25,7 +23,8 @@ from bot.config import load
 from bot.demo import enclave
 from bot.demo.fleet import KNOB, Fleet, HostSpec
 from bot.demo.selftest import selftest
-from bot.demo.story import Stage, play as play_story
+from bot.demo.story import Stage
+from bot.demo.story import play as play_story
 from bot.errors import HoldfastError, UnavailableError
 from bot.layout import lay_out
 
@@ -38,12 +37,15 @@ SPECS = (
 )
 
 
-def play(out: Path, *, auto: bool) -> int:
+def play(out: Path, *, auto: bool, simulated: bool = False) -> int:
     """Play the demo; outside the enclave, first go inside. Returns the exit code."""
     console = Console(highlight=False)
     auto = auto or not sys.stdin.isatty()
     if os.environ.get("HOLDFAST_DEMO_INSIDE"):
         return _inside(console, out, auto=auto)
+    if simulated:
+        console.print("As you asked: the fleet below is SIMULATED.")
+        return _simulated(console, out, auto=auto)
     support = enclave.support()
     if support.missing:
         raise UnavailableError(
@@ -52,6 +54,10 @@ def play(out: Path, *, auto: bool) -> int:
     if support.mode == "none":
         console.print(f"No namespaces here ({support.reason}): the fleet below is SIMULATED.")
         return _simulated(console, out, auto=auto)
+    return _go_inside(out, auto=auto)
+
+
+def _go_inside(out: Path, *, auto: bool) -> NoReturn:
     door = _door()
     os.environ["HOLDFAST_DEMO_INSIDE"] = str(door.fileno())
     words = ["demo", "--out", str(out.resolve())] + (["--auto"] if auto else [])
@@ -178,12 +184,13 @@ def _serve(site: Path, door: socket.socket) -> subprocess.Popen[bytes]:
 def _healthy(url: str, bot: subprocess.Popen[bytes] | None, site: Path) -> None:
     for _ in range(150):
         try:
-            with urllib.request.urlopen(f"{url}/healthz", timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
+            httpx.get(f"{url}/healthz", timeout=2)
+        except httpx.HTTPError:
             if bot is not None and bot.poll() is not None:
                 break
             time.sleep(0.1)
+        else:
+            return
     raise UnavailableError("the bot did not start", where=str(site / "serve.log"), next="read it")
 
 

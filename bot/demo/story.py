@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+import httpx
 from rich.console import Console
 
 from bot.chat.client import Client
@@ -104,14 +103,10 @@ class Night:
         self.stage.console.print(f"  [green]↑ {host}[/green] is back", highlight=False)
 
     def _post(self, *alerts: Mapping[str, Any]) -> None:
-        body = json.dumps(oops.webhook(*alerts)).encode()
-        request = urllib.request.Request(  # noqa: S310 - our own bot on loopback
-            f"{self.stage.url}/intake/alertmanager",
-            data=body,
-            headers={"Content-Type": "application/json"},
+        answer = httpx.post(
+            f"{self.stage.url}/intake/alertmanager", json=oops.webhook(*alerts), timeout=10
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - the same
-            answer.read()
+        answer.raise_for_status()
 
     def rage(self, spared: set[str], pause: float = 2.5) -> None:
         """Crash one vulnerable host after the other until none is left or ``stop`` is set.
@@ -138,7 +133,7 @@ class Night:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")  # noqa: TID251 - the story is wall-clock time
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 
 def play(stage: Stage) -> dict[str, Any]:

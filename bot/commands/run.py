@@ -1,0 +1,28 @@
+"""``holdfast run IDENT``: the supervisor of one run."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import click
+
+from bot import logs
+from bot.app import build
+from bot.commands.context import configuration
+from bot.runner.supervise import supervise
+
+
+@click.command()
+@click.argument("ident")
+@click.pass_context
+def run(ctx: click.Context, ident: str) -> int:
+    """Supervise one queued run. The worker starts this; people need not."""
+    logs.configure()
+    app = build(configuration(ctx))
+    try:
+        name = f"{socket.gethostname()}.{os.getpid()}"
+        done = supervise(app.site, app.config.fleet, app.config.state_dir, ident, name)
+    finally:
+        app.close()
+    return 0 if done else 1
