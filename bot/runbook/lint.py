@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from bot.runbook import marks
@@ -45,7 +45,7 @@ def lint(library: Library, playbooks: Mapping[str, str]) -> list[Problem]:
     known: dict[str, Playbook] = {}
     for file in sorted(playbooks):
         if file.endswith((".yml", ".yaml")):
-            name = PurePosixPath(file).name
+            name = posixpath.basename(file)
             known[name] = read_playbook(file, playbooks[file], writes=name in writing)
     problems = [*library.problems, *(p for playbook in known.values() for p in playbook.problems)]
     for runbook in library.runbooks:

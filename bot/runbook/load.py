@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from pydantic import ValidationError
 
@@ -61,7 +61,7 @@ def load(files: Mapping[str, str]) -> Library:
 
 def fixture_path(file: str, name: str) -> str:
     """Return the path of a test's file, which is named relative to its runbook."""
-    return (PurePosixPath(file).parent / name).as_posix()
+    return posixpath.join(posixpath.dirname(file), name)
 
 
 def _one(file: str, text: str) -> _Read:

@@ -43,7 +43,7 @@ def agree(bot: Bot, hosts: Fleet, knob: str = KNOB, incident: str = "INC-1") -> 
 
 def settled(bot: Bot, incident: str = "INC-1") -> bool:
     counts = bot.status(incident)["hosts"]
-    return counts["owed"] == counts["unknown"] == 0 and counts["verified"] > 0
+    return bool(counts["owed"] == counts["unknown"] == 0 and counts["verified"] > 0)
 
 
 def test_an_oops_becomes_a_verified_mitigation_that_is_held(bot: Bot, hosts: Fleet):
