@@ -120,8 +120,21 @@ def risk(case: Case) -> str:
 def follow_ups(case: Case) -> str:
     """List what somebody still has to do, as far as the record shows it."""
     return "\n".join(
-        f"- [ ] {item}" for item in [*_host_items(case), *_process_items(case), *_review(case)]
+        f"- [ ] {item}"
+        for item in [
+            *_host_items(case),
+            *_process_items(case),
+            *_runbook_items(case),
+            *_review(case),
+        ]
     )
+
+
+def _runbook_items(case: Case) -> list[str]:
+    """Return what the runbook of the last proposal asks to be done afterwards."""
+    proposal = case.incident.current
+    asked = proposal.content["runbook"].get("followups", ()) if proposal else ()
+    return [inline(str(item)) for item in asked]
 
 
 def _host_items(case: Case) -> list[str]:

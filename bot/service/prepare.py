@@ -326,6 +326,7 @@ def _content(site: Site, incident: Incident, asked: Request) -> dict[str, Any]:
             "id": runbook.id,
             "title": runbook.title,
             "revision": site.sources.revision(runbook.id),
+            "followups": list(runbook.followups),
         },
         "mitigation": {
             "id": mitigation.id,

@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.incident.fold import fold
 from bot.incident.state import Incident
-from bot.timeline.entry import BOT, Actor, Draft, Entry
+from bot.timeline.entry import BOT, Actor, Entry
 
 START = datetime(2026, 1, 1, 0, 0, tzinfo=UTC)
 DANA = Actor(id="dana", name="Dana", via="cli")
