@@ -59,9 +59,11 @@ class WebCall:
 
     def __call__(self, method: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return Slack's answer to ``method``."""
-        reads = method.startswith("conversations.")
         with _explained():
-            found = self.client.api_call(method, **{"params" if reads else "json": dict(args)})
+            if method.startswith("conversations."):
+                found = self.client.api_call(method, http_verb="GET", params=dict(args))
+            else:
+                found = self.client.api_call(method, json=dict(args))
         return found.data if isinstance(found.data, dict) else {}
 
     def respond(self, url: str, args: Mapping[str, Any]) -> None:

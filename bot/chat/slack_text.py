@@ -22,7 +22,8 @@ _BARE_LINK = re.compile(r"<((?:https?://|mailto:)[^<>|\s]*)>")
 _MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>")
 _OVER = re.compile(r"\W*(?:resolved|ok)\b", re.IGNORECASE)
 _FIRING = re.compile(r"\b(?:firing|alerting|triggered)\b", re.IGNORECASE)
-_NAME = r"[A-Za-z0-9\[][A-Za-z0-9._:\[\]-]*"
+_NAME = r"[^\s\"'`*,;|<>(){}]{1,255}"
+_MARKS = r"[*_`\"' \t]*"
 
 
 def unescape(text: str) -> str:
@@ -41,12 +42,12 @@ def is_alert(event: Mapping[str, Any], channels: Collection[str], bots: Collecti
         return False
     if event.get("channel") not in channels or not event.get("ts"):
         return False
-    senders = {event.get("bot_id"), event.get("app_id"), event.get("user")}
+    senders = [event.get("bot_id"), event.get("app_id"), event.get("user")]
     if event.get("bot_id") or event.get("subtype") == "bot_message":
         profile = event.get("bot_profile")
-        senders |= {event.get("username")}
-        senders |= {profile.get("app_id")} if isinstance(profile, Mapping) else set()
-    return bool({sender for sender in senders if isinstance(sender, str)} & set(bots))
+        senders.append(event.get("username"))
+        senders.append(profile.get("app_id") if isinstance(profile, Mapping) else None)
+    return any(sender in bots for sender in senders if isinstance(sender, str))
 
 
 def alert(event: Mapping[str, Any], host_labels: Sequence[str]) -> Alert:
@@ -140,13 +141,12 @@ def _host(event: Mapping[str, Any], text: str, labels: Sequence[str]) -> str:
     """Return the sender's word for the host: a field of that name, else ``instance=web-01``."""
     fields = {name.lower(): value for name, value in reversed(list(_fields(event)))}
     for label in labels:
-        found = re.match(_NAME, fields.get(label.lower(), ""))
-        if found is not None:
-            return found[0]
-        pattern = rf"(?<![\w./-]){re.escape(label)}[*_`\"']*\s*[:=]\s*[*_`\"']*({_NAME})"
-        for match in re.finditer(pattern, text, re.IGNORECASE):
-            name = match[1].rstrip(".:-")
-            if name and not name.isdigit():
+        said = [fields.get(label.lower(), "")[:255].strip()]
+        pattern = rf"(?<![\w./-]){re.escape(label)}{_MARKS}[:=]{_MARKS}({_NAME})"
+        said += [match[1] for match in re.finditer(pattern, text, re.IGNORECASE)]
+        for word in said:
+            name = word.rstrip(".:-")
+            if re.search(r"[^\W_]", name) and not name.isdigit():
                 return name
     return ""
 
