@@ -12,7 +12,7 @@ from bot.decide import Action, decide, due
 from bot.errors import HoldfastError, UnavailableError
 from bot.incident.state import Incident
 from bot.ports import Transaction
-from bot.service import prepare, rollout
+from bot.service import prepare, request, rollout
 from bot.service.report import give_up_lost
 from bot.service.site import Site, load, refold
 from bot.service.step import Commit
@@ -26,7 +26,7 @@ ROUNDS = 50
 
 STEPS: Mapping[str, Callable[[Site, Incident, Action], Commit | None]] = MappingProxyType(
     {
-        "match": prepare.match_crash,
+        "match": request.match_crash,
         "probe": prepare.probe,
         "preview": prepare.preview,
         "propose": prepare.propose,

@@ -14,7 +14,8 @@ from bot.chat.grammar import VERBS, Command
 from bot.clock import stamp
 from bot.errors import BadInputError, NotFoundError, RefusedError
 from bot.incident.state import Incident, Outcome, Proposal
-from bot.service import approve, people, prepare
+from bot.service import approve, people, request
+from bot.service.knowledge import find
 from bot.service.site import Site, load, locate
 from bot.timeline.entry import Actor, Entry
 
@@ -163,12 +164,12 @@ def _resume(site: Site, command: Command, actor: Actor) -> Reply:
 
 
 def _rollback(site: Site, command: Command, actor: Actor) -> Reply:
-    return _said(prepare.rollback(site, command.subject, actor))
+    return _said(request.rollback(site, command.subject, actor))
 
 
 def _propose(site: Site, command: Command, actor: Actor) -> Reply:
     runbook, _, mitigation = command.rest.partition(" ")
-    said = prepare.request(
+    said = request.request(
         site, command.subject, actor, runbook=runbook, mitigation=mitigation.strip()
     )
     return _said(said, incident=command.subject)
@@ -247,7 +248,7 @@ def _knobs(site: Site, command: Command, _actor: Actor) -> Reply:
     library = site.sources.library()
     rows, data = [], []
     for candidate in (incident.match or {}).get("candidates", []):
-        runbook = prepare.find(library, candidate["runbook"])
+        runbook = find(library, candidate["runbook"])
         if runbook.knob is not None:
             knob = runbook.knob
             rows.append(f"{knob.name} = {knob.safe} (default {knob.default}), {runbook.id}")

@@ -1,4 +1,4 @@
-"""From a crash to a proposal: match, probe, preview, propose."""
+"""From a wish to a proposal: probe, preview, propose."""
 
 from __future__ import annotations
 
@@ -7,169 +7,19 @@ from datetime import timedelta
 from typing import Any
 
 from bot.clock import stamp
-from bot.crash.show import from_dict
 from bot.decide import Action
-from bot.errors import BadInputError, ConflictError, HoldfastError, NotFoundError
-from bot.incident.state import Exposure, Incident, Outcome, Proposal, Request
+from bot.errors import HoldfastError
+from bot.incident.state import Exposure, Incident, Outcome, Request
 from bot.ports import Run, Transaction
 from bot.proposal.content import blast_radius, digest
 from bot.rollout.plan import order, sizes
-from bot.runbook.match import match
-from bot.runbook.model import Library, Mitigation, Runbook, resolved
-from bot.service.site import Site, allow, load, refold
+from bot.runbook.model import Mitigation, Runbook, resolved
+from bot.service.knowledge import find, mitigation_of
+from bot.service.site import Site
 from bot.service.step import Commit
-from bot.timeline.entry import BOT, Actor, Draft
+from bot.timeline.entry import Draft
 
 SAMPLE = 5
-
-
-def match_crash(site: Site, incident: Incident, _action: Action) -> Commit:
-    """Match the incident's first crash against the runbooks, and ask for a proposal."""
-    opening = site.store.entries(incident.id)
-    first = next(e for e in opening if e.kind == "incident.opened")
-    text = next((str(e.data.get("text", "")) for e in opening if e.kind == "alert.received"), "")
-    library = site.sources.library()
-    matches = match(library, from_dict(first.data["report"]), text)
-    data = {
-        "candidates": [
-            {
-                "runbook": c.runbook,
-                "title": find(library, c.runbook).title,
-                "score": c.score,
-                "reasons": list(c.reasons),
-                "evidence": [{"line": e.number, "text": e.text} for e in c.evidence],
-                "warning": c.warning,
-            }
-            for c in matches.best
-        ],
-        "near": [{"runbook": n.runbook, "clause": n.clause, "why": n.why} for n in matches.near],
-        "choice": matches.choice,
-        "no_knob": None,
-    }
-    drafts: list[Draft] = []
-    text = "no runbook matches this crash"
-    if matches.best:
-        best = find(library, matches.best[0].runbook)
-        text = f"matches runbook {best.id}: {'; '.join(matches.best[0].reasons)}"
-        if matches.choice:
-            text = "two runbooks match equally: choose with 'propose'"
-        elif best.no_knob is not None:
-            data["no_knob"] = best.no_knob.reason
-            text = f"runbook {best.id}: no knob turns this off. {best.no_knob.reason}"
-        elif best.mitigations:
-            drafts = [_request(best, best.mitigations[0], BOT, 1)]
-    told = Draft(key="matched.1", kind="runbook.matched", text=text, data=data)
-
-    def commit(tx: Transaction, now: Incident) -> None:
-        tx.append(now.id, told, *drafts)
-
-    return commit
-
-
-def find(library: Library, runbook: str) -> Runbook:
-    """Return a runbook by its id; raise ``NotFoundError``."""
-    for one in library.runbooks:
-        if one.id == runbook:
-            return one
-    raise NotFoundError(f"there is no runbook {runbook!r}", next="see 'holdfast runbook list'")
-
-
-def _mitigation(runbook: Runbook, name: str) -> Mitigation:
-    for one in runbook.mitigations:
-        if one.id == name or not name:
-            return one
-    names = ", ".join(m.id for m in runbook.mitigations) or "none"
-    raise NotFoundError(f"runbook {runbook.id} has no mitigation {name!r}", next=f"it has: {names}")
-
-
-def _request(
-    runbook: Runbook,
-    mitigation: Mitigation,
-    actor: Actor,
-    number: int,
-    *,
-    rollback_of: str | None = None,
-) -> Draft:
-    purpose = "rollback" if rollback_of else "mitigate"
-    what = f"rollback of {rollback_of}" if rollback_of else f"'{mitigation.title}'"
-    return Draft(
-        key=f"requested.{number}",
-        kind="proposal.requested",
-        text=f"{actor.name} asks for a proposal: {what}",
-        actor=actor,
-        data={
-            "runbook": runbook.id,
-            "mitigation": mitigation.id,
-            "requester": actor.id,
-            "purpose": purpose,
-            "rollback_of": rollback_of,
-        },
-    )
-
-
-def request(
-    site: Site, incident: str, actor: Actor, *, runbook: str = "", mitigation: str = ""
-) -> str:
-    """Ask for a fresh proposal; whoever asks is its requester and cannot approve it."""
-    allow(site, actor, "propose")
-    now = load(site, incident)
-    candidates = (now.match or {}).get("candidates", [])
-    if not runbook and len(candidates) != 1 and (now.match or {}).get("choice", True):
-        names = ", ".join(c["runbook"] for c in candidates) or "see 'holdfast runbook list'"
-        raise BadInputError("say which runbook", next=f"propose {incident} RUNBOOK ({names})")
-    chosen = find(site.sources.library(), runbook or candidates[0]["runbook"])
-    if chosen.no_knob is not None:
-        raise ConflictError(
-            f"runbook {chosen.id} has no mitigation to propose: {chosen.no_knob.reason}",
-            next="drain or patch as it says",
-        )
-    action = _mitigation(chosen, mitigation)
-    with site.store.transaction(incident) as tx:
-        now = refold(tx, incident)
-        _free(now)
-        tx.append(incident, _request(chosen, action, actor, len(now.requests) + 1))
-        tx.wake(incident, site.clock.now())
-    return f"{incident}: preparing a proposal of '{action.title}' (probe, then dry run)"
-
-
-def rollback(site: Site, name: str, actor: Actor) -> str:
-    """Ask for a rollback: a proposal of its own, approved like any other."""
-    allow(site, actor, "rollback")
-    incident = next(
-        (r.id for r in site.store.incidents() if name in load(site, r.id).proposals), None
-    )
-    if incident is None:
-        raise NotFoundError(f"there is no proposal {name}", next="see 'status'")
-    with site.store.transaction(incident) as tx:
-        now = refold(tx, incident)
-        old = now.proposals[name]
-        if old.purpose == "rollback" or old.started_at is None:
-            raise ConflictError(f"{name} was not carried out, so nothing can be rolled back")
-        if not old.content["rollback"]:
-            raise ConflictError(
-                f"{name} has no rollback: its runbook says that it cannot be undone",
-                next="see the runbook's residual risk",
-            )
-        _free(now)
-        runbook = find(site.sources.library(), old.content["runbook"]["id"])
-        action = _mitigation(runbook, old.content["mitigation"]["id"])
-        number = len(now.requests) + 1
-        tx.append(incident, _request(runbook, action, actor, number, rollback_of=name))
-        tx.wake(incident, site.clock.now())
-    return f"{incident}: preparing the rollback of {name}; it needs its own approval"
-
-
-def _free(now: Incident) -> None:
-    if now.state != "open":
-        raise ConflictError(f"{now.id} is {now.state}", next=f"reopen {now.id} first")
-    busy = next((p for p in now.proposals.values() if p.state.value in _BUSY), None)
-    if busy is not None:
-        raise ConflictError(
-            f"{busy.id} is {busy.state}", next=f"let it end or abort {busy.id} first"
-        )
-
-
-_BUSY = {"approved", "running", "paused", "halted"}
 
 
 def probe(site: Site, incident: Incident, action: Action) -> Commit:
@@ -177,7 +27,7 @@ def probe(site: Site, incident: Incident, action: Action) -> Commit:
     asked = _asked(incident, action.request)
     inventory = site.sources.inventory()
     runbook = find(site.sources.library(), asked.runbook)
-    mitigation = _mitigation(runbook, asked.mitigation)
+    mitigation = mitigation_of(runbook, asked.mitigation)
     hosts = _targets(incident, asked, mitigation, sorted(inventory.hosts), inventory.pools)
     if not hosts:
         why = f"no host is a target (targets: {mitigation.targets})"
@@ -224,7 +74,7 @@ def preview(site: Site, incident: Incident, action: Action) -> Commit:
     """Queue the dry run on the canary and a sample, or say why there is nothing to do."""
     asked = _asked(incident, action.request)
     runbook = find(site.sources.library(), asked.runbook)
-    mitigation = _mitigation(runbook, asked.mitigation)
+    mitigation = mitigation_of(runbook, asked.mitigation)
     inventory = site.sources.inventory()
     listed = _listed(incident, asked, mitigation, sorted(inventory.hosts), inventory.pools)
     exposed = [h for h in order(listed) if listed[h]["exposure"] == Exposure.EXPOSED]
@@ -311,7 +161,7 @@ def propose(site: Site, incident: Incident, action: Action) -> Commit:
 
 def _content(site: Site, incident: Incident, asked: Request) -> dict[str, Any]:
     runbook = find(site.sources.library(), asked.runbook)
-    mitigation = _mitigation(runbook, asked.mitigation)
+    mitigation = mitigation_of(runbook, asked.mitigation)
     inventory = site.sources.inventory()
     listed = _listed(incident, asked, mitigation, sorted(inventory.hosts), inventory.pools)
     queue = order(listed)
@@ -400,26 +250,3 @@ def _hold(site: Site, runbook: Runbook) -> dict[str, Any]:
         "watch": runbook.hold.watch,
         "exit": runbook.hold.exit,
     }
-
-
-def current_sources(site: Site, proposal: Proposal, *, deep: bool) -> dict[str, Any]:
-    """Return today's value of a proposal's sources; ``deep`` resolves the inventory too."""
-    content = proposal.content
-    now: dict[str, Any] = {"tree": site.sources.tree()}
-    try:
-        library = site.sources.library()
-        runbook = find(library, content["runbook"]["id"])
-        mitigation = _mitigation(runbook, content["mitigation"]["id"])
-        now["runbook"] = {**content["runbook"], "revision": site.sources.revision(runbook.id)}
-        now["variables"] = {**resolved(mitigation), "ref": proposal.id}
-    except NotFoundError:
-        now["runbook"] = None
-    if deep:
-        inventory = site.sources.inventory()
-        listed = sorted(content["hosts"])
-        gone = [h for h in listed if h not in inventory.hosts]
-        if gone:
-            now["missing"] = gone
-        else:
-            now["inventory"] = site.sources.hosts_hash(inventory, listed)
-    return now

@@ -12,7 +12,7 @@ from bot.incident.cascade import outcomes
 from bot.incident.state import Incident, Outcome, Proposal
 from bot.ports import Run, Transaction
 from bot.proposal.content import changes, digest
-from bot.service.prepare import current_sources
+from bot.service.knowledge import current_sources
 from bot.service.site import Site
 from bot.service.step import Commit
 from bot.timeline.entry import Draft

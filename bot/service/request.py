@@ -1,0 +1,145 @@
+"""Wishes for a proposal: by the bot after a match, by a person, for a rollback."""
+
+from __future__ import annotations
+
+from bot.crash.show import from_dict
+from bot.decide import Action
+from bot.errors import BadInputError, ConflictError
+from bot.incident.state import Incident
+from bot.ports import Transaction
+from bot.runbook.match import match
+from bot.runbook.model import Mitigation, Runbook
+from bot.service.knowledge import find, mitigation_of
+from bot.service.site import Site, allow, load, locate, refold
+from bot.service.step import Commit
+from bot.timeline.entry import BOT, Actor, Draft
+
+
+def match_crash(site: Site, incident: Incident, _action: Action) -> Commit:
+    """Match the incident's first crash against the runbooks, and ask for a proposal."""
+    opening = site.store.entries(incident.id)
+    first = next(e for e in opening if e.kind == "incident.opened")
+    text = next((str(e.data.get("text", "")) for e in opening if e.kind == "alert.received"), "")
+    library = site.sources.library()
+    matches = match(library, from_dict(first.data["report"]), text)
+    data = {
+        "candidates": [
+            {
+                "runbook": c.runbook,
+                "title": find(library, c.runbook).title,
+                "score": c.score,
+                "reasons": list(c.reasons),
+                "evidence": [{"line": e.number, "text": e.text} for e in c.evidence],
+                "warning": c.warning,
+            }
+            for c in matches.best
+        ],
+        "near": [{"runbook": n.runbook, "clause": n.clause, "why": n.why} for n in matches.near],
+        "choice": matches.choice,
+        "no_knob": None,
+    }
+    drafts: list[Draft] = []
+    text = "no runbook matches this crash"
+    if matches.best:
+        best = find(library, matches.best[0].runbook)
+        text = f"matches runbook {best.id}: {'; '.join(matches.best[0].reasons)}"
+        if matches.choice:
+            text = "two runbooks match equally: choose with 'propose'"
+        elif best.no_knob is not None:
+            data["no_knob"] = best.no_knob.reason
+            text = f"runbook {best.id}: no knob turns this off. {best.no_knob.reason}"
+        elif best.mitigations:
+            drafts = [request_draft(best, best.mitigations[0], BOT, 1)]
+    told = Draft(key="matched.1", kind="runbook.matched", text=text, data=data)
+
+    def commit(tx: Transaction, now: Incident) -> None:
+        tx.append(now.id, told, *drafts)
+
+    return commit
+
+
+def request_draft(
+    runbook: Runbook,
+    mitigation: Mitigation,
+    actor: Actor,
+    number: int,
+    *,
+    rollback_of: str | None = None,
+) -> Draft:
+    """Return the entry that asks for a proposal."""
+    purpose = "rollback" if rollback_of else "mitigate"
+    what = f"rollback of {rollback_of}" if rollback_of else f"'{mitigation.title}'"
+    return Draft(
+        key=f"requested.{number}",
+        kind="proposal.requested",
+        text=f"{actor.name} asks for a proposal: {what}",
+        actor=actor,
+        data={
+            "runbook": runbook.id,
+            "mitigation": mitigation.id,
+            "requester": actor.id,
+            "purpose": purpose,
+            "rollback_of": rollback_of,
+        },
+    )
+
+
+def request(
+    site: Site, incident: str, actor: Actor, *, runbook: str = "", mitigation: str = ""
+) -> str:
+    """Ask for a fresh proposal; whoever asks is its requester and cannot approve it."""
+    allow(site, actor, "propose")
+    now = load(site, incident)
+    candidates = (now.match or {}).get("candidates", [])
+    if not runbook and len(candidates) != 1 and (now.match or {}).get("choice", True):
+        names = ", ".join(c["runbook"] for c in candidates) or "see 'holdfast runbook list'"
+        raise BadInputError("say which runbook", next=f"propose {incident} RUNBOOK ({names})")
+    chosen = find(site.sources.library(), runbook or candidates[0]["runbook"])
+    if chosen.no_knob is not None:
+        raise ConflictError(
+            f"runbook {chosen.id} has no mitigation to propose: {chosen.no_knob.reason}",
+            next="drain or patch as it says",
+        )
+    action = mitigation_of(chosen, mitigation)
+    with site.store.transaction(incident) as tx:
+        now = refold(tx, incident)
+        _free(now)
+        tx.append(incident, request_draft(chosen, action, actor, len(now.requests) + 1))
+        tx.wake(incident, site.clock.now())
+    return f"{incident}: preparing a proposal of '{action.title}' (probe, then dry run)"
+
+
+def rollback(site: Site, name: str, actor: Actor) -> str:
+    """Ask for a rollback: a proposal of its own, approved like any other."""
+    allow(site, actor, "rollback")
+    incident = locate(site, name)
+    with site.store.transaction(incident) as tx:
+        now = refold(tx, incident)
+        old = now.proposals[name]
+        if old.purpose == "rollback" or old.started_at is None:
+            raise ConflictError(f"{name} was not carried out, so nothing can be rolled back")
+        if not old.content["rollback"]:
+            raise ConflictError(
+                f"{name} has no rollback: its runbook says that it cannot be undone",
+                next="see the runbook's residual risk",
+            )
+        _free(now)
+        runbook = find(site.sources.library(), old.content["runbook"]["id"])
+        action = mitigation_of(runbook, old.content["mitigation"]["id"])
+        number = len(now.requests) + 1
+        tx.append(incident, request_draft(runbook, action, actor, number, rollback_of=name))
+        tx.wake(incident, site.clock.now())
+    return f"{incident}: preparing the rollback of {name}; it needs its own approval"
+
+
+def _free(now: Incident) -> None:
+    if now.state != "open":
+        raise ConflictError(f"{now.id} is {now.state}", next=f"reopen {now.id} first")
+    busy = next((p for p in now.proposals.values() if p.state.value in _BUSY), None)
+    if busy is not None:
+        raise ConflictError(
+            f"{busy.id} is {busy.state}", next=f"let it end or abort {busy.id} first"
+        )
+
+
+_BUSY = {"approved", "running", "paused", "halted"}
