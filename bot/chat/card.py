@@ -41,15 +41,14 @@ class Reply:
     exit_code: int = 0
 
 
-def plain(card: Card, width: int = 78) -> str:
-    """Write a card as plain text for a terminal without colours."""
+def plain(card: Card) -> str:
+    """Write a card as plain text, its lines unbroken, for a pipe or a log."""
     rows = [card.title]
     pad = max((len(name) for name, _ in card.fields), default=0)
     rows += [f"  {name.ljust(pad)}  {value}" for name, value in card.fields]
     rows += [f"  {line}" for line in card.lines]
-    if card.code:
-        rows += [f"    {line}" for line in card.code.splitlines()]
+    rows += [f"    {line}" for line in card.code.splitlines()]
     rows += [f"  > {button.line}" for button in card.buttons]
     if card.foot:
         rows.append(f"  {card.foot}")
-    return "\n".join(row.rstrip()[: width * 4] for row in rows)
+    return "\n".join(row.rstrip() for row in rows)

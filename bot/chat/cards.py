@@ -111,7 +111,9 @@ def counts(incident: Incident) -> str:
         for o, n in found.items()
         if n
     ]
-    return " · ".join(parts) or "none touched"
+    silent = sum(1 for h in incident.hosts.values() if h.outcome is Outcome.VERIFIED and h.down)
+    note = f"; {silent} of the verified do not answer now" if silent else ""
+    return (" · ".join(parts) or "none touched") + note
 
 
 def hold_line(incident: Incident) -> str:

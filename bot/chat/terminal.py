@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bot.chat.card import Card
+from bot.chat.card import Card, plain
 from bot.crash.report import CrashReport
 from bot.crash.show import lines
 
@@ -24,6 +24,9 @@ def clean(text: str) -> str:
 
 def show(console: Console, card: Card) -> None:
     """Print a card."""
+    if not console.is_terminal:
+        console.print(clean(plain(card)), markup=False, highlight=False, soft_wrap=True)
+        return
     console.print(Text(clean(card.title), style=TONES.get(card.tone, "bold")))
     if card.fields:
         table = Table.grid(padding=(0, 2))

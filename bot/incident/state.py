@@ -45,6 +45,16 @@ class ProposalState(StrEnum):
     SUPERSEDED = "superseded"
 
 
+BUSY = frozenset(
+    {
+        ProposalState.APPROVED,
+        ProposalState.RUNNING,
+        ProposalState.PAUSED,
+        ProposalState.HALTED,
+    }
+)
+"""States in which a proposal stands in the way of another one."""
+
 MOVES: Mapping[ProposalState, frozenset[ProposalState]] = {
     ProposalState.OPEN: frozenset(
         {

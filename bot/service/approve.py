@@ -19,7 +19,8 @@ def approve(site: Site, name: str, actor: Actor, digest: str = "") -> str:
     with site.store.transaction(incident) as tx:
         now = refold(tx, incident)
         proposal = now.proposals[name]
-        refusal = _refusal(site, proposal, actor, digest)
+        over = f"{incident} is resolved; reopen it first" if now.state != "open" else ""
+        refusal = over or _refusal(site, proposal, actor, digest)
         count = None if refusal else _count(site, tx, now, proposal, actor)
         if refusal:
             _refuse(tx, now, proposal, actor, refusal)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.errors import BadInputError, ConflictError
-from bot.incident.state import Incident
+from bot.incident.state import BUSY, Incident, Proposal, ProposalState
 from bot.service.site import Site, allow, refold
 from bot.timeline.entry import Actor, Draft
 
@@ -57,16 +57,31 @@ def resolve(site: Site, incident: str, actor: Actor) -> str:
         now = refold(tx, incident)
         if now.state != "open":
             raise ConflictError(f"{incident} is {now.state} already", next="reopen it to go on")
-        if now.rollout is not None and now.rollout.state.value in {"running", "paused", "halted"}:
+        busy = next((p for p in now.proposals.values() if p.state in BUSY), None)
+        if busy is not None:
             raise ConflictError(
-                f"{now.rollout.id} is {now.rollout.state}",
-                next=f"let it end, or abort {now.rollout.id} first; {incident} stays open",
+                f"{busy.id} is {busy.state}",
+                next=f"let it end, or abort {busy.id} first; {incident} stays open",
             )
+        for proposal in now.proposals.values():
+            if proposal.state is ProposalState.OPEN:
+                tx.append(incident, _left(proposal, actor))
         text = f"resolved by {actor.name}"
         tx.append(incident, _draft(now, "incident.resolved", text, actor))
         tx.close(incident)
     held = " The hold goes on until it is released." if now.hold.state == "active" else ""
     return f"{incident} resolved.{held}"
+
+
+def _left(proposal: Proposal, actor: Actor) -> Draft:
+    why = "the incident was resolved"
+    return Draft(
+        key=f"superseded.{proposal.id}",
+        kind="proposal.superseded",
+        text=f"{proposal.id} superseded: {why}",
+        actor=actor,
+        data={"proposal": proposal.id, "digest": proposal.digest, "why": why},
+    )
 
 
 def reopen(site: Site, incident: str, actor: Actor) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.crash.show import from_dict
 from bot.decide import Action
 from bot.errors import BadInputError, ConflictError
-from bot.incident.state import Incident
+from bot.incident.state import BUSY, Incident
 from bot.ports import Transaction
 from bot.runbook.match import match
 from bot.runbook.model import Mitigation, Runbook
@@ -135,11 +135,8 @@ def rollback(site: Site, name: str, actor: Actor) -> str:
 def _free(now: Incident) -> None:
     if now.state != "open":
         raise ConflictError(f"{now.id} is {now.state}", next=f"reopen {now.id} first")
-    busy = next((p for p in now.proposals.values() if p.state.value in _BUSY), None)
+    busy = next((p for p in now.proposals.values() if p.state in BUSY), None)
     if busy is not None:
         raise ConflictError(
             f"{busy.id} is {busy.state}", next=f"let it end or abort {busy.id} first"
         )
-
-
-_BUSY = {"approved", "running", "paused", "halted"}
