@@ -43,7 +43,7 @@ def server() -> Iterator[str]:
     """Yield the URL of the server that is named, or of a new one that lives as long as this."""
     named = os.environ.get("HOLDFAST_DATABASE_URL", "")
     if named.startswith("postgres"):
-        yield named
+        yield named.replace("+psycopg", "", 1)
         return
     binaries = _binaries()
     place = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))

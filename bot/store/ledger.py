@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, func, insert, select, update
 
 from bot.clock import parse, stamp
 from bot.errors import ConflictError, NotFoundError
@@ -19,11 +19,36 @@ from bot.timeline.entry import Actor, Draft, Entry
 NOBODY = Actor(id="", name="", via="")
 BATCH = 500
 
+# Made once: to build a statement costs more than to run it.
+INCIDENT: BindParameter[str] = bindparam("incident")
+EXISTS = select(incidents.c.id).where(incidents.c.id == INCIDENT)
+LAST = select(func.max(events.c.seq)).where(events.c.incident == INCIDENT).scalar_subquery()
+HEAD = (
+    select(incidents.c.id, events.c.seq, events.c.hash)
+    .join(events, and_(events.c.incident == INCIDENT, events.c.seq == LAST), isouter=True)
+    .where(incidents.c.id == INCIDENT)
+)
+FOUND = select(events.c.key).where(
+    events.c.incident == INCIDENT, events.c.key.in_(bindparam("keys", expanding=True))
+)
+ENTRIES = (
+    select(events, payloads.c.body)
+    .join(payloads, payloads.c.hash == events.c.payload_hash, isouter=True)
+    .where(events.c.incident == INCIDENT, events.c.seq > bindparam("after"))
+    .order_by(events.c.seq)
+)
+ADD_PAYLOADS, ADD_EVENTS = insert(payloads), insert(events)
+
+
+def missing(incident: str) -> NotFoundError:
+    """Return the error for an incident that does not exist."""
+    return NotFoundError(f"there is no incident {incident}", next="see 'holdfast incidents'")
+
 
 def require(connection: Connection, incident: str) -> None:
     """Raise ``NotFoundError`` for an incident that does not exist."""
-    if connection.scalar(select(incidents.c.id).where(incidents.c.id == incident)) is None:
-        raise NotFoundError(f"there is no incident {incident}", next="see 'holdfast incidents'")
+    if connection.scalar(EXISTS, {"incident": incident}) is None:
+        raise missing(incident)
 
 
 def read(connection: Connection, incident: str, after: int = 0) -> list[Entry]:
@@ -31,12 +56,7 @@ def read(connection: Connection, incident: str, after: int = 0) -> list[Entry]:
 
     An entry whose stored content is missing or redacted comes as redacted.
     """
-    rows = connection.execute(
-        select(events, payloads.c.body)
-        .join(payloads, payloads.c.hash == events.c.payload_hash, isouter=True)
-        .where(events.c.incident == incident, events.c.seq > after)
-        .order_by(events.c.seq)
-    ).all()
+    rows = connection.execute(ENTRIES, {"incident": incident, "after": after}).all()
     if not rows:
         require(connection, incident)
     return [_entry(row) for row in rows]
@@ -69,7 +89,7 @@ def append(
 
     The caller's transaction must exclude other writers of the incident.
     """
-    require(connection, incident)
+    last, prev = _head(connection, incident)
     wanted: dict[str, Draft] = {}
     for draft in drafts:
         check_text("the key", draft.key)
@@ -79,7 +99,6 @@ def append(
     fresh = _fresh(connection, incident, wanted)
     if not fresh:
         return []
-    last, prev = _head(connection, incident)
     when = stamp(at)
     rows: list[dict[str, Any]] = []
     texts: list[dict[str, Any]] = []
@@ -91,8 +110,9 @@ def append(
         rows.append({**row, "payload_hash": digest, "prev": prev, "hash": mark})
         texts.append({"hash": digest, "body": text})
         prev = mark
-    connection.execute(insert(payloads), texts)
-    connection.execute(insert(events), rows)
+    # One row as a list of one would take the drivers' slower way for many.
+    connection.execute(ADD_PAYLOADS, texts if len(texts) > 1 else texts[0])
+    connection.execute(ADD_EVENTS, rows if len(rows) > 1 else rows[0])
     return [_made(row, text["body"]) for row, text in zip(rows, texts, strict=True)]
 
 
@@ -101,20 +121,17 @@ def _fresh(connection: Connection, incident: str, wanted: dict[str, Draft]) -> l
     keys = list(wanted)
     for start in range(0, len(keys), BATCH):
         some = keys[start : start + BATCH]
-        found = select(events.c.key).where(events.c.incident == incident, events.c.key.in_(some))
-        for key in connection.scalars(found).all():
+        for key in connection.scalars(FOUND, {"incident": incident, "keys": some}).all():
             del wanted[key]
     return list(wanted.values())
 
 
 def _head(connection: Connection, incident: str) -> tuple[int, str]:
-    last = connection.execute(
-        select(events.c.seq, events.c.hash)
-        .where(events.c.incident == incident)
-        .order_by(events.c.seq.desc())
-        .limit(1)
-    ).first()
-    return (last.seq, last.hash) if last else (0, GENESIS)
+    """Return the last entry's number and hash; raise ``NotFoundError``."""
+    last = connection.execute(HEAD, {"incident": incident}).first()
+    if last is None:
+        raise missing(incident)
+    return (0, GENESIS) if last.seq is None else (last.seq, last.hash)
 
 
 def _entry(row: Row[Any]) -> Entry:

@@ -21,7 +21,6 @@ from sqlalchemy import (
     event,
     extract,
     func,
-    select,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
@@ -99,11 +98,11 @@ class Postgres:
         Incidents come last, because whoever holds ``intake`` goes on to lock incidents.
         """
         for name in sorted(set(names), key=lambda name: (name.startswith("INC-"), name)):
-            connection.execute(select(func.pg_advisory_xact_lock(_number(name))))
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_number(name),))
 
     def announce(self, connection: Connection) -> None:
         """Notify all listeners when, and only if, this transaction commits."""
-        connection.execute(select(func.pg_notify(CHANNEL, self._mark)))
+        connection.exec_driver_sql("SELECT pg_notify(%s, %s)", (CHANNEL, self._mark))
 
     def committed(self) -> None:
         """Wake the sleepers of this process without the way over the server."""

@@ -104,10 +104,11 @@ class Sqlite:
 
     def forget(self, engine: Engine) -> None:
         """Take what was just redacted out of the write-ahead log as well."""
-        with engine.connect() as connection:
-            raw = connection.connection.cursor()
-            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            raw.close()
+        # A failure is no loss: the log is written back, and begun anew, by a later commit.
+        with engine.connect() as connection, suppress(sqlite3.Error):
+            cursor = connection.connection.cursor()
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            cursor.close()
 
     def outage(self, error: DBAPIError) -> str | None:
         """Return what to do about an error that is no fault of ours; None if it is one."""

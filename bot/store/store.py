@@ -78,9 +78,11 @@ class SqlStore:
         self._reader = dialect.engine
         self._writer = dialect.engine.execution_options(writes=True)
         self._thread = threading.local()
+        self._closed = False
 
     @contextmanager
     def _reads(self) -> Iterator[Connection]:
+        self._check_open()
         with explained(self._dialect), self._reader.begin() as connection:
             yield connection
 
@@ -91,6 +93,7 @@ class SqlStore:
                 "a transaction was begun inside a transaction of the same thread: "
                 "it would wait for itself; use the outer one, or end it first"
             )
+        self._check_open()
         self._thread.writes = True
         try:
             with (
@@ -101,6 +104,10 @@ class SqlStore:
                 yield connection
         finally:
             self._thread.writes = False
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UnavailableError("the store is closed", next="start the program again")
 
     def migrate(self) -> None:
         """Bring the schema up to date; other processes that do the same wait."""
@@ -117,7 +124,9 @@ class SqlStore:
         """
         with self._writes() as connection:
             self._dialect.lock(connection, locks)
-            yield SqlTransaction(self._dialect, connection, self._clock, self._secret)
+            yield SqlTransaction(
+                self._dialect, connection, locks, clock=self._clock, secret=self._secret
+            )
             self._dialect.announce(connection)
         self._dialect.committed()
 
@@ -246,4 +255,5 @@ class SqlStore:
 
     def close(self) -> None:
         """Close all connections."""
+        self._closed = True
         self._dialect.close()

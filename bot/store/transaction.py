@@ -7,7 +7,6 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select, update
 
 from bot.clock import parse, stamp
-from bot.errors import NotFoundError
 from bot.ports import Clock, IncidentRow, Run
 from bot.store import leases, ledger, queue
 from bot.store.dialect import Dialect
@@ -31,10 +30,17 @@ class SqlTransaction:
     """The ``Transaction`` of ``bot.ports``; made by ``SqlStore.transaction``."""
 
     def __init__(
-        self, dialect: Dialect, connection: Connection, clock: Clock, secret: bytes
+        self,
+        dialect: Dialect,
+        connection: Connection,
+        locks: tuple[str, ...],
+        *,
+        clock: Clock,
+        secret: bytes,
     ) -> None:
         self._dialect = dialect
         self._connection = connection
+        self._locks = locks
         self._clock = clock
         self._secret = secret
 
@@ -59,7 +65,7 @@ class SqlTransaction:
         """Mark the index row closed (or open again)."""
         change = update(incidents).where(incidents.c.id == incident).values(open=open)
         if self._connection.execute(change).rowcount == 0:
-            raise NotFoundError(f"there is no incident {incident}", next="see 'holdfast incidents'")
+            raise ledger.missing(incident)
 
     def entries(self, incident: str) -> list[Entry]:
         """Return the incident's entries in order; raise ``NotFoundError`` if there is none."""
@@ -67,7 +73,8 @@ class SqlTransaction:
 
     def append(self, incident: str, *drafts: Draft) -> list[Entry]:
         """Append drafts; those whose key exists already are skipped. Return the new entries."""
-        self._dialect.lock(self._connection, (incident,))
+        if incident not in self._locks:
+            self._dialect.lock(self._connection, (incident,))
         now = self._clock.now()
         return ledger.append(self._connection, self._secret, now, incident, drafts)
 

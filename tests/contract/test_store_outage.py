@@ -195,8 +195,13 @@ def test_a_database_of_a_newer_version_is_left_alone(place: Place) -> None:
         place.open()
 
 
-def test_closing_twice_is_harmless(place: Place) -> None:
+def test_a_closed_store_stays_closed(place: Place) -> None:
     store = place.open()
     store.wait(0)
     store.close()
     store.close()
+    assert slept(lambda: store.wait(5)) < 1
+    with pytest.raises(UnavailableError, match="closed"):
+        store.ping()
+    with pytest.raises(UnavailableError, match="closed"), store.transaction():
+        pass
