@@ -14,6 +14,7 @@ demo: $(READY)
 
 test: $(READY) check
 	@.ci/system test
+	@.ci/npm-install
 	@.ci/test
 
 check: $(READY)
@@ -36,6 +37,7 @@ bench-store: $(READY)
 # The long counts, once: kills of the bot at random moments, aborts.
 soak: $(READY)
 	@.ci/system test
+	@.ci/npm-install
 	HOLDFAST_SOAK=1 .ci/test tests/acceptance
 
 # Write the pinned requirements anew; no registry's address gets into the file.

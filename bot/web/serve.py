@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 import threading
 from collections.abc import Mapping, Sequence
@@ -71,6 +72,11 @@ def serve(
         create(app, health), log_level="warning", access_log=False, timeout_graceful_shutdown=5
     )
     server = uvicorn.Server(config)
+    if threading.current_thread() is threading.main_thread():
+        # uvicorn ends on a signal and then raises it once more; by default that would kill us
+        # before the doors are closed and the workers have ended.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
     threading.Thread(target=_end, args=(server, stop), daemon=True).start()
     for door in doors:
         door.start()
