@@ -159,6 +159,9 @@ def run(job: Job) -> tuple[Results, str]:
     results = Results()
     os.environ.clear()
     os.environ.update(scrubbed(job.fleet))
+    # A home that cannot be written (a service user's) must not stop a mitigation.
+    os.environ["ANSIBLE_LOCAL_TEMP"] = str(job.directory / "tmp")
+    os.environ["ANSIBLE_SSH_CONTROL_PATH_DIR"] = str(job.directory / "cp")
     done = ansible_runner.run(
         private_data_dir=str(job.directory),
         playbook=MAIN,

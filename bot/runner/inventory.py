@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,9 +56,15 @@ def _list(path: Path) -> dict[str, Any]:
     program = Path(sys.executable).parent / "ansible-inventory"
     command = [str(program), "-i", str(path), "--list"]
     try:
-        done = subprocess.run(  # noqa: S603 - no shell; our own program and a configured path
-            command, capture_output=True, text=True, timeout=TIMEOUT, check=False
-        )
+        with tempfile.TemporaryDirectory() as scratch:
+            done = subprocess.run(  # noqa: S603 - no shell; our own program and a configured path
+                command,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT,
+                check=False,
+                env={**os.environ, "ANSIBLE_LOCAL_TEMP": scratch},
+            )
     except subprocess.TimeoutExpired as error:
         raise UnavailableError(
             f"the inventory did not answer within {TIMEOUT:.0f} s",
