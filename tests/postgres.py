@@ -41,9 +41,8 @@ def postgres() -> Iterator[str]:
 @contextmanager
 def server() -> Iterator[str]:
     """Yield the URL of the server that is named, or of a new one that lives as long as this."""
-    named = os.environ.get("HOLDFAST_DATABASE_URL", "")
-    if named.startswith("postgres"):
-        yield named.replace("+psycopg", "", 1)
+    if named := _named():
+        yield named
         return
     binaries = _binaries()
     place = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
@@ -57,7 +56,10 @@ def server() -> Iterator[str]:
 
 @contextmanager
 def fresh(url: str) -> Iterator[str]:
-    """Yield the URL of a new, empty schema in the database; it is dropped afterwards."""
+    """Yield the URL of a new, empty schema in the database.
+
+    In a server that is to stay it is dropped afterwards.
+    """
     schema = f"test_{os.getpid()}_{time.monotonic_ns()}"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE SCHEMA {schema}")
@@ -65,9 +67,20 @@ def fresh(url: str) -> Iterator[str]:
     try:
         yield f"{url}{joint}options={quote(f'-csearch_path={schema}')}"
     finally:
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("SET client_min_messages = warning")
-            connection.execute(f"DROP SCHEMA {schema} CASCADE")
+        if _named():
+            _drop(url, schema)
+
+
+def _named() -> str:
+    """Return the URL of the server that the environment names, as psycopg reads it; '' if none."""
+    url = os.environ.get("HOLDFAST_DATABASE_URL", "")
+    return url.replace("+psycopg", "", 1) if url.startswith("postgres") else ""
+
+
+def _drop(url: str, schema: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET client_min_messages = warning")
+        connection.execute(f"DROP SCHEMA {schema} CASCADE")
 
 
 def _binaries() -> Path:

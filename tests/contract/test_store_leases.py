@@ -1,7 +1,6 @@
-"""The store's contract: work leases, runs with heartbeats, host locks, wake-ups."""
+"""The store's contract: work leases, runs with heartbeats, host locks."""
 
 import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -11,7 +10,7 @@ from bot.errors import NotFoundError
 from bot.ports import Run
 from bot.store import SqlStore
 from tests.contract.conftest import NOON, Place
-from tests.contract.test_store import note, opened
+from tests.contract.test_store import opened
 
 LEASE = 0.25
 LATER = LEASE + 0.1
@@ -263,58 +262,6 @@ def test_threads_that_lock_overlapping_hosts_never_share_one(store: SqlStore) ->
 
     together(*(lambda n=n: grab(n) for n in range(6)))
     assert len(got) == 1
-
-
-def test_a_commit_wakes_a_sleeper_of_the_same_store(store: SqlStore) -> None:
-    assert slept(lambda: wait_for(store, lambda: opened(store, note("a")))) < 3
-
-
-def test_a_commit_wakes_a_sleeper_of_another_store(place: Place) -> None:
-    sleeper, other = place.open(), place.open()
-    assert slept(lambda: wait_for(sleeper, lambda: opened(other, note("a")))) < 3
-
-
-def test_a_commit_between_two_waits_is_not_slept_over(store: SqlStore) -> None:
-    settle(store)
-    opened(store)
-    assert slept(lambda: store.wait(5)) < 2
-
-
-def test_without_a_commit_a_wait_lasts_as_long_as_it_was_told(store: SqlStore) -> None:
-    settle(store)
-    assert 0.29 < slept(lambda: store.wait(0.3)) < 2
-    with pytest.raises(ZeroDivisionError), store.transaction() as tx:
-        tx.open("a")
-        raise ZeroDivisionError
-    assert 0.29 < slept(lambda: store.wait(0.3)) < 2
-
-
-def test_closing_wakes_sleepers(place: Place) -> None:
-    store = place.open()
-    settle(store)
-    assert slept(lambda: wait_for(store, store.close)) < 3
-
-
-def settle(store: SqlStore) -> None:
-    """Wait until nothing is pending: the listener is up and has said so."""
-    end = time.monotonic() + 5
-    while slept(lambda: store.wait(0.1)) < 0.09 and time.monotonic() < end:
-        pass
-
-
-def wait_for(store: SqlStore, act: Callable[[], object]) -> None:
-    """Sleep for up to 10 s in one thread while another one acts."""
-    settle(store)
-    timer = threading.Timer(0.1, act)
-    timer.start()
-    store.wait(10)
-    timer.join()
-
-
-def slept(act: Callable[[], object]) -> float:
-    start = time.monotonic()
-    act()
-    return time.monotonic() - start
 
 
 def together(*acts: Callable[[], object]) -> None:

@@ -17,7 +17,7 @@ from bot.store import SqlStore, migrate, open_store
 from bot.store.schema import metadata
 from tests.contract.conftest import SECRET, HandClock, Place
 from tests.contract.test_store import note, opened
-from tests.contract.test_store_leases import settle, slept
+from tests.contract.test_store_wait import settle, slept
 
 TERMINATE = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
