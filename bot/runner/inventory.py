@@ -63,7 +63,7 @@ def _list(path: Path) -> dict[str, Any]:
                 text=True,
                 timeout=TIMEOUT,
                 check=False,
-                env={**os.environ, "ANSIBLE_LOCAL_TEMP": scratch},
+                env={**_environment(), "ANSIBLE_LOCAL_TEMP": scratch},
             )
     except subprocess.TimeoutExpired as error:
         raise UnavailableError(
@@ -88,6 +88,12 @@ def _list(path: Path) -> dict[str, Any]:
         )
     listing: dict[str, Any] = json.loads(done.stdout)
     return listing
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without our own secrets; a dynamic source may need the rest."""
+    ours = ("HOLDFAST_", "SLACK_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 def _members(listing: Mapping[str, Any]) -> dict[str, set[str]]:
