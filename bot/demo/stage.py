@@ -257,9 +257,10 @@ def _summary(
         content = result["proposals"][proposal["id"]]["content"]
         variables = content["variables"]
         cascade = status["cascade"]
-        crashed = f"{cascade['crashes']} crashes on {cascade['crashed']} hosts"
+        crashed = f"{_many(cascade['crashes'], 'crash')} of {_many(cascade['crashed'], 'host')}"
+        again = f", {len(cascade['repeat'])} of them repeatedly" if cascade["repeat"] else ""
         console.print(f"[bold]{incident}[/bold]  {status['title']}")
-        console.print(f"  crashed    {crashed}, {len(cascade['repeat'])} of them repeatedly")
+        console.print(f"  crashed    {crashed}{again}")
         console.print(
             f"  done       {proposal['id']} {proposal['state']}: "
             f"{variables['key']} = {variables['value']} ({content['runbook']['id']})"
@@ -274,6 +275,11 @@ def _summary(
     for path in paths:
         console.print(f"postmortem  {path}", soft_wrap=True)
     return wrong
+
+
+def _many(number: int, noun: str) -> str:
+    plural = f"{noun}es" if noun.endswith("sh") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
 
 
 def _simulated(console: Console, out: Path, *, auto: bool) -> int:

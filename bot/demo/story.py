@@ -224,7 +224,10 @@ def _approve(stage: Stage, dana: Client, proposal: str) -> None:
         "yes",
     }:
         dana.say(["reject", proposal, "not tonight"])
-        raise HoldfastError(f"{proposal} was rejected, so the fleet was not touched", next="fine")
+        raise HoldfastError(
+            f"{proposal} was rejected, so the fleet was not touched",
+            next="make demo plays it again",
+        )
     answer = dana.say(["approve", proposal, "--digest", digest])
     stage.console.print(f"  {answer.card['title']}", highlight=False)
 
