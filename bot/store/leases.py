@@ -50,7 +50,11 @@ def overdue(dialect: Dialect, now: datetime) -> ColumnElement[bool]:
 def claim(
     dialect: Dialect, connection: Connection, now: datetime, owner: str, lease: float
 ) -> str | None:
-    """Take the most overdue incident. Its ``due`` is cleared, so that later wakes show."""
+    """Take the most overdue incident. A ``due`` that is past is cleared, so that new wakes show.
+
+    One to come stays: it may be all that a killed owner's lease had heard.
+    """
+    to_come = case((work.c.due > millis(now), work.c.due), else_=None)
     most = (
         select(work.c.incident)
         .where(overdue(dialect, now))
@@ -62,7 +66,7 @@ def claim(
     taken = (
         update(work)
         .where(work.c.incident == most)
-        .values(due=None, owner=owner, until=dialect.now() + int(lease * 1000))
+        .values(due=to_come, owner=owner, until=dialect.now() + int(lease * 1000))
         .returning(work.c.incident)
     )
     found: str | None = connection.scalar(taken)

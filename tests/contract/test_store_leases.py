@@ -96,6 +96,20 @@ def test_the_work_of_a_killed_owner_is_picked_up_after_its_lease(place: Place) -
     assert store.claim_work("third", LONG) is None
 
 
+def test_a_later_wake_outlives_a_killed_owner_and_its_heir(place: Place) -> None:
+    store = place.open()
+    incident = opened(store)
+    wake(store, incident)
+    assert store.claim_work("killed", LEASE) == incident
+    wake(store, incident, 3600)
+    place.pass_time(LATER)
+    assert store.claim_work("heir", LONG) == incident
+    store.release_work(incident, "heir", None)
+    assert store.claim_work("w", LONG) is None
+    place.clock.sleep(3600)
+    assert store.claim_work("w", LONG) == incident
+
+
 def test_releasing_what_is_another_s_changes_nothing(store: SqlStore) -> None:
     incident = opened(store)
     wake(store, incident)
