@@ -20,7 +20,7 @@ from bot.timeline.entry import Draft
 
 log = logging.getLogger(__name__)
 
-LEASE = 30.0
+LEASE = 5.0
 PAUSE = 1.0
 ROUNDS = 50
 

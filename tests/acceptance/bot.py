@@ -64,6 +64,14 @@ class Bot:
         }
         (site / "holdfast.yml").write_text(yaml.safe_dump(whole))
 
+    @classmethod
+    def beside(cls, other: Bot) -> Bot:
+        """Return another process on the same site directory."""
+        bot = cls.__new__(cls)
+        bot.site, bot.process = other.site, None
+        bot.url = f"http://127.0.0.1:{free_port()}"
+        return bot
+
     def __enter__(self) -> Self:
         self.start()
         return self
