@@ -30,7 +30,11 @@ SETTLED = frozenset({Outcome.VERIFIED, Outcome.APPLIED})
 
 def fold(entries: Iterable[Entry]) -> Incident:
     """Compute the incident from its entries. Unknown kinds change nothing; redacted ones too."""
-    incident = Incident(id="")
+    return extend(Incident(id=""), entries)
+
+
+def extend(incident: Incident, entries: Iterable[Entry]) -> Incident:
+    """Take later entries into an incident that was folded from the earlier ones."""
     for entry in entries:
         incident.id = entry.incident
         incident.seq = entry.seq

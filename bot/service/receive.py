@@ -12,6 +12,7 @@ from bot.alert.alert import Alert, Status
 from bot.crash.report import CrashReport
 from bot.crash.show import as_dict
 from bot.fleet.inventory import HOST_NAME, Inventory, bare
+from bot.incident.fold import extend, fold
 from bot.incident.grouping import home, touched
 from bot.incident.state import Incident
 from bot.ports import Transaction
@@ -57,6 +58,7 @@ def receive(
     accepted = duplicate = 0
     incidents: list[str] = []
     with site.store.transaction("intake") as tx:
+        folded = {row.id: refold(tx, row.id) for row in tx.incidents() if row.open}
         for one in read:
             known = tx.alert(one.key, None)
             if known is not None:
@@ -64,7 +66,7 @@ def receive(
                 incidents += [known] if known else []
                 continue
             accepted += 1
-            names = _file(site, tx, one, actor)
+            names = _file(site, tx, one, folded, actor)
             incidents += names
             for name in names:
                 tx.alert(one.key, name)
@@ -85,24 +87,25 @@ def _read(alert: Alert, inventory: Inventory | None) -> _Read:
     )
 
 
-def _file(site: Site, tx: Transaction, one: _Read, actor: Actor) -> list[str]:
-    """Append the alert to its incidents, opening one if it is a new cause."""
-    incidents = [refold(tx, row.id) for row in tx.incidents() if row.open]
+def _file(
+    site: Site, tx: Transaction, one: _Read, folded: dict[str, Incident], actor: Actor
+) -> list[str]:
+    """Append the alert to its incidents, opening one if it is a new cause.
+
+    ``folded`` holds the open incidents and is kept up to date, so that a batch folds them once.
+    """
+    incidents = list(folded.values())
     if one.report is None or one.alert.status is Status.RESOLVED:
         names = touched(one.host, incidents) if one.host else []
         for name in names:
-            tx.append(name, _quiet(one, actor))
+            extend(folded[name], tx.append(name, _quiet(one, actor)))
         return names
     name = home(one.report, one.host, incidents, site.clock.now()) or ""
     if not name:
         name = tx.open(one.report.signature)
-        tx.append(name, _opening(one.report, actor))
-    tx.append(name, _crash(one, one.report, actor, _incident(incidents, name)))
+        folded[name] = fold(tx.append(name, _opening(one.report, actor)))
+    extend(folded[name], tx.append(name, _crash(one, one.report, actor, folded[name])))
     return [name]
-
-
-def _incident(incidents: Sequence[Incident], name: str) -> Incident | None:
-    return next((i for i in incidents if i.id == name), None)
 
 
 def _opening(report: CrashReport, actor: Actor) -> Draft:
@@ -120,8 +123,8 @@ def _opening(report: CrashReport, actor: Actor) -> Draft:
     )
 
 
-def _crash(one: _Read, report: CrashReport, actor: Actor, incident: Incident | None) -> Draft:
-    times = incident.hosts[one.host].crashes if incident and one.host in incident.hosts else 0
+def _crash(one: _Read, report: CrashReport, actor: Actor, incident: Incident) -> Draft:
+    times = incident.hosts[one.host].crashes if one.host in incident.hosts else 0
     again = f" (crash {times + 1} of this host)" if times else ""
     stranger = "" if one.known or not one.host else ", not in the inventory"
     return Draft(
