@@ -314,8 +314,8 @@ def _retry_at(host: Host, runs: Sequence[Run], tempo: Tempo) -> datetime:
 
 def _check_at(incident: Incident, rollout: Proposal, runs: Sequence[Run]) -> datetime:
     interval = float(rollout.content["hold"].get("interval_seconds", 30))
-    ended = [r.finished_at for r in runs if r.kind == "check" and r.finished_at is not None]
-    since = max(ended, default=incident.hold.since or rollout.made_at)
+    began = [r.queued_at for r in runs if r.kind == "check" and r.queued_at is not None]
+    since = max(began, default=incident.hold.since or rollout.made_at)
     return since + timedelta(seconds=interval)
 
 
