@@ -128,6 +128,11 @@ class Bot:
         """Post alerts as Alertmanager does."""
         return httpx.post(f"{self.url}/intake/alertmanager", json=oops.webhook(*alerts), timeout=10)
 
+    def health(self) -> dict[str, Any]:
+        """Return what /healthz says."""
+        found: dict[str, Any] = httpx.get(f"{self.url}/healthz", timeout=5).json()
+        return found
+
     def status(self, incident: str = "INC-1") -> dict[str, Any]:
         """Return an incident's status object."""
         with self.client() as client:
