@@ -38,8 +38,9 @@ class Cascade:
         parts = [
             f"{self.recent} crashed in the last 10 min",
             f"{len(self.down)} down",
-            f"{len(self.repeat)} crashed repeatedly",
         ]
+        if self.repeat:
+            parts.append(f"{len(self.repeat)} crashed repeatedly")
         parts += [f"{pool.name} {pool.up}/{pool.size} up" for pool in self.pools]
         if self.strangers:
             parts.append(f"{len(self.strangers)} unknown to the inventory")
