@@ -28,7 +28,7 @@ def seconds(value: object) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-Duration = Annotated[float, BeforeValidator(seconds), Field(ge=0)]
+Duration = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=366 * 86400)]
 
 
 class _Part(BaseModel):
@@ -163,10 +163,14 @@ def load(file: Path, env: Mapping[str, str] | None = None) -> Config:
         ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BadInputError(
-            f"the configuration cannot be read: {error}", where=str(file), next="mend the file"
+            f"the configuration cannot be read: {' '.join(str(error).split())}",
+            where=str(file),
+            next="mend the file",
         ) from error
     if not isinstance(raw, dict):
         raise BadInputError("the configuration must be a mapping", where=str(file), next="see docs")
+    if own := sorted({"base", "file"} & raw.keys()):
+        raise BadInputError(f"unknown key '{own[0]}'", where=str(file), next="take it out")
     try:
         config = Config.model_validate({**raw, "base": file.resolve().parent, "file": file})
     except ValidationError as error:

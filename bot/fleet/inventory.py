@@ -24,7 +24,7 @@ class Inventory:
         name = bare(label)
         if name in self.hosts:
             return name
-        if name in self.aliases:
+        if self.aliases.get(name) in self.hosts:
             return self.aliases[name]
         for host, variables in self.hosts.items():
             if variables.get("ansible_host") == name:
@@ -35,11 +35,12 @@ class Inventory:
 
 
 def bare(label: str) -> str:
-    """Cut a port off ``host:9100`` and brackets off ``[::1]:9100``."""
+    """Cut a port off ``host:9100`` and brackets off ``[::1]:9100``; ``all:!none`` stays whole."""
     text = label.strip()
     if text.startswith("["):
         return text[1:].partition("]")[0]
-    return text.rpartition(":")[0] if text.count(":") == 1 else text
+    host, _, port = text.rpartition(":")
+    return host if port.isdecimal() and host and ":" not in host else text
 
 
 def pools(groups: Mapping[str, Sequence[str]], chosen: Sequence[str]) -> dict[str, tuple[str, ...]]:

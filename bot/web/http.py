@@ -187,7 +187,7 @@ def _commands(api: FastAPI, app: App) -> None:
         body = await _body(request)
         try:
             asked = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             asked = None
         if not isinstance(asked, dict):
             raise BadInputError("the body is not a JSON object", where="body", next="see docs")
