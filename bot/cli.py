@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -11,7 +12,7 @@ from types import MappingProxyType
 import click
 
 from bot.chat.grammar import VERBS
-from bot.errors import HoldfastError
+from bot.errors import BadInputError, HoldfastError
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -38,6 +39,17 @@ class Lazy(click.Group):
         """Return every command's name."""
         del ctx
         return sorted({*COMMANDS, *VERBS} - {"help"})
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is meant; an unknown one gets a did-you-mean."""
+        known = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in known:
+            close = difflib.get_close_matches(args[0], known, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else "see 'holdfast --help'"
+            raise BadInputError(f"unknown command {args[0][:40]!r}", next=hint)
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one command; None if there is none of that name."""

@@ -17,7 +17,7 @@ VERBS: Mapping[str, frozenset[str]] = {
         frozenset({RESPONDER, APPROVER, COMMANDER}),
     ),
     **dict.fromkeys(
-        ("approve", "reject", "resume", "rollback", "hold", "release"),
+        ("approve", "reject", "resume", "rollback", "release"),
         frozenset({APPROVER, COMMANDER}),
     ),
 }

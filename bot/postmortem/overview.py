@@ -182,7 +182,7 @@ def hypothesis(case: Case) -> str:
         rows.append(f"- Nothing can be turned off: {inline(match['no_knob'])}")
     for near in (match.get("near") or [])[:5]:
         rows.append(
-            f"- Not {inline(near['runbook'])}: {inline(near['clause'])}: {inline(near['why'])}"
+            f"- Not {inline(near['runbook'])}: {inline(near['why'])}"
         )
     lines = [
         f"line {e['line']}: {e['text']}" for one in candidates[:1] for e in one["evidence"]

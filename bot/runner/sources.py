@@ -127,7 +127,7 @@ def _pinned(inventory: Inventory, hosts: Sequence[str]) -> dict[str, Any]:
 
 def secret(path: Path) -> bytes:
     """Return the timeline's key, made on first use and readable by the bot alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():
         handle, name = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(handle, "w") as file:
