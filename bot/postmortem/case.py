@@ -75,7 +75,7 @@ def span(length: timedelta) -> str:
     """Write a length of time for people: ``4.2 s``, ``3 min 05 s``, ``2 h 03 min``."""
     seconds = length.total_seconds()
     if abs(seconds) < 60:
-        return f"{seconds:.1f} s"
+        return f"{round(seconds, 1) + 0.0:.1f} s"  # + 0.0: never "-0.0"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
