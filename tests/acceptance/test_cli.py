@@ -222,11 +222,11 @@ def test_init_lays_out_a_site_with_which_the_bot_serves(tmp_path: Path):
 
 
 def test_chat_reads_commands_from_a_pipe(bot: Bot):
-    lines = "incidents\n\nstauts INC-1\nnote INC-1 x\nstatus INC-1\nquit\nincidents\n"
+    lines = "incidents\n\nstat-us INC-1\nnote INC-1 x\nstatus INC-1\nquit\nincidents\n"
     answer = cli("chat", url=bot.url, text=lines)
     assert answer.returncode == 0
     assert answer.stdout.count("1 incidents") == 1
-    assert "unknown command 'stauts'. Next: did you mean 'status'?" in answer.stdout
+    assert "unknown command 'stat-us'. Next: did you mean 'status'?" in answer.stdout
     assert "note needs to know who you are" in answer.stdout
     assert "INC-1 · open" in answer.stdout
     assert "\x1b" not in answer.stdout

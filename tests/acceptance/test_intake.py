@@ -249,7 +249,7 @@ def test_a_command_that_cannot_be_read_is_one_clear_error(bot: Bot, body: bytes)
 
 
 ERRORS: list[tuple[str, str, int, str, str]] = [
-    ("aprove P-1", "", 2, "unknown command 'aprove'", "did you mean 'approve'?"),
+    ("approv P-1", "", 2, "unknown command 'approv'", "did you mean 'approve'?"),
     ("note INC-1 x", "hf_wrong", 1, "this token is not known", "token create YOU"),
     ("note INC-1 x", "", 1, "note needs to know who you are", "HOLDFAST_TOKEN"),
     ("status INC-999", "", 1, "INC-999", "incidents"),
@@ -465,8 +465,8 @@ def test_an_inventory_that_cannot_be_read_is_one_clear_error_until_it_is_mended(
     ("change", "said"),
     [
         (
-            {"overrides": {"tcp-sack-panic": {"disable-sack": {"valu": "0"}}}},
-            "overrides: unknown variable 'tcp-sack-panic.disable-sack.valu', did you mean",
+            {"overrides": {"tcp-sack-panic": {"disable-sack": {"vale": "0"}}}},
+            "overrides: unknown variable 'tcp-sack-panic.disable-sack.vale', did you mean",
         ),
         (
             {"fleet": {"inventroy": "x"}, "approval": {}, "hold": {"interval": "soon"}},

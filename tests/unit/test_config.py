@@ -58,7 +58,7 @@ def test_paths_start_at_the_files_directory(file: Path):
         ("peple: {}", "unknown key 'peple', did you mean 'people'?"),
         ("fleet: {inventroy: x}", "unknown key 'fleet.inventroy', did you mean 'inventory'?"),
         ("people: {a: {role: []}}", "unknown key 'people.a.role', did you mean 'roles'?"),
-        ("hold: {intervall: 3s}", "unknown key 'hold.intervall', did you mean 'interval'?"),
+        ("hold: {intervl: 3s}", "unknown key 'hold.intervl', did you mean 'interval'?"),
         ("xyzzy: 1", "unknown key 'xyzzy'"),
         ("fleet: {forks: 0}", "fleet.forks: "),
         ("fleet: {forks: many}", "fleet.forks: "),

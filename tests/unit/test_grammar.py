@@ -80,17 +80,16 @@ def test_there_is_no_handler_without_a_verb():
 
 
 def test_every_verb_that_writes_has_its_roles():
-    writing = {name for name, verb in VERBS.items() if verb.writes}
-    assert writing <= set(POLICY)
-    assert set(POLICY) - writing == {"read", "hold"}
+    writing = [name for name, verb in VERBS.items() if verb.writes]
+    assert all(POLICY[name] and "anyone" not in POLICY[name] for name in writing)
 
 
 @pytest.mark.parametrize(
     ("line", "meant"),
     [
-        ("aprove P-1", "approve"),
-        ("stauts", "status"),
-        ("APROVE P-1", "approve"),
+        ("approv P-1", "approve"),
+        ("stat-us", "status"),
+        ("APPROV P-1", "approve"),
         ("rollbck P-1", "rollback"),
         ("post-mortem INC-1", "postmortem"),
     ],
