@@ -16,10 +16,11 @@ from bot.incident.state import (
     Wave,
 )
 from bot.ports import Run
-from bot.rollout.gate import judge
+from bot.rollout.gate import judge, proven
 from bot.rollout.plan import upcoming
 
 MAX_ATTEMPTS = 3
+CANARIES = 5
 LIVE = frozenset({"queued", "running"})
 EPOCH = datetime.fromtimestamp(0, UTC)
 SETTLED = frozenset({Outcome.VERIFIED, Outcome.APPLIED})
@@ -68,7 +69,11 @@ def decide(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo)
 
 
 def due(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo) -> datetime | None:
-    """Return when to look again even if nobody asks for it. None: only when woken."""
+    """Return when to look again even if nobody asks for it. None: only when woken.
+
+    ``now`` is when the incident was looked at. What was due by then was done, or waits for an
+    event, which wakes: only times that come after it count.
+    """
     waits = [now + timedelta(seconds=tempo.look)]
     current = incident.current
     if current is not None and current.state in {ProposalState.OPEN, ProposalState.APPROVED}:
@@ -78,11 +83,12 @@ def due(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo) ->
         waits += [_retry_at(h, runs, tempo) for h in _owed(incident, rollout)]
         if incident.hold.state == "active":
             waits.append(_check_at(incident, rollout, runs))
-    if any(r.state in LIVE for r in runs) or any(not r.settled for r in incident.requests):
+    live = any(r.state in LIVE for r in runs)
+    if live or any(not r.settled for r in incident.requests):
         waits.append(now + timedelta(seconds=5))
-    if incident.state != "open" and (rollout is None or rollout.authority_ended):
+    if not live and incident.state != "open" and (rollout is None or rollout.authority_ended):
         return None
-    return max(min(waits), now + timedelta(seconds=0.2))
+    return max(min(w for w in waits if w > now), now + timedelta(seconds=0.2))
 
 
 def _lost(run: Run) -> Action:
@@ -149,7 +155,8 @@ def _roll(incident: Incident, proposal: Proposal, runs: Sequence[Run]) -> list[A
     last = proposal.waves[-1] if proposal.waves else None
     if last is not None and not last.passed:
         return _after(incident, proposal, last, runs)
-    wave = upcoming(incident, proposal)
+    retried = {h for r in runs if r.state in LIVE and r.kind == "retry" for h in r.hosts}
+    wave = upcoming(incident, proposal, retried)
     if wave is None:
         return [Action(verb="finish", proposal=proposal.id)]
     if not wave.hosts and not wave.last:
@@ -170,7 +177,11 @@ def _after(incident: Incident, proposal: Proposal, last: Wave, runs: Sequence[Ru
     if last.finished_at is None:
         return []
     unknown = tuple(h for h in last.hosts if incident.host(h).outcome is Outcome.UNKNOWN)
-    tries = [r for r in runs if r.kind == "readback" and set(r.hosts) & set(unknown)]
+    tries = [
+        r
+        for r in runs
+        if r.kind == "readback" and set(r.hosts) & set(unknown) and _since(r, last.finished_at)
+    ]
     if unknown and len(tries) < MAX_ATTEMPTS:
         if any(r.state in LIVE for r in tries):
             return []
@@ -196,13 +207,25 @@ def _after(incident: Incident, proposal: Proposal, last: Wave, runs: Sequence[Ru
     return [Action(verb=verb, proposal=proposal.id, wave=last.number, why=verdict.sentence)]
 
 
+def _since(run: Run, at: datetime | None) -> bool:
+    """Say whether a run ended after ``at`` or has not ended."""
+    return run.finished_at is None or at is None or run.finished_at >= at
+
+
 def _nobody(incident: Incident, proposal: Proposal, last: Wave) -> Action | None:
-    """Choose other hosts when every host of a wave vanished: it has proved nothing."""
-    if not last.hosts or any(incident.host(h).outcome is not Outcome.OWED for h in last.hosts):
+    """Choose another canary when the canary vanished: nothing is proved yet.
+
+    Once it is, hosts that vanish are counted by the gate and owed like any other.
+    """
+    if (
+        proven(incident, proposal)
+        or not last.hosts
+        or any(incident.host(h).outcome is not Outcome.OWED for h in last.hosts)
+    ):
         return None
     attempts = sum(1 for w in proposal.waves if w.number == last.number)
     wave = upcoming(incident, proposal)
-    if wave is None or wave.last or attempts >= MAX_ATTEMPTS:
+    if wave is None or wave.last or attempts >= CANARIES:
         return None
     fresh = tuple(h for h in wave.hosts if h not in last.hosts)
     if not fresh:
@@ -224,6 +247,8 @@ def _keep(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo) 
     owed = _owed(incident, rollout) if rollout.state in _RETRIES else []
     ready = [h for h in owed if h.name not in busy and _retry_at(h, runs, tempo) <= now]
     writes = any(w.passed for w in rollout.waves)
+    if _unjudged(rollout):
+        ready = []
     if ready and not writes and not any(not h.down for h in _pending(incident, rollout)):
         names = tuple(h.name for h in ready)
         actions.append(Action(verb="readback", proposal=rollout.id, hosts=names))
@@ -239,7 +264,6 @@ def _strays(
     incident: Incident, rollout: Proposal, runs: Sequence[Run], busy: set[str]
 ) -> list[Action]:
     """Read back hosts of unknown fate that no wave is waiting for (after an abort, a retry)."""
-    tried = [h for r in runs if r.kind == "readback" for h in r.hosts]
     open_wave = set(rollout.waves[-1].hosts) if _wave_open(rollout) else set()
     stray = tuple(
         h
@@ -247,14 +271,26 @@ def _strays(
         if incident.host(h).outcome is Outcome.UNKNOWN
         and h not in busy
         and h not in open_wave
-        and tried.count(h) < MAX_ATTEMPTS
+        and _read_backs(incident.host(h), runs) < MAX_ATTEMPTS
     )
     return [Action(verb="readback", proposal=rollout.id, hosts=stray)] if stray else []
+
+
+def _read_backs(host: Host, runs: Sequence[Run]) -> int:
+    """Count how often a host was read since its fate became unknown."""
+    return sum(
+        1 for r in runs if r.kind == "readback" and host.name in r.hosts and _since(r, host.at)
+    )
 
 
 def _wave_open(rollout: Proposal) -> bool:
     running = rollout.state is ProposalState.RUNNING
     return running and bool(rollout.waves) and not rollout.waves[-1].passed
+
+
+def _unjudged(rollout: Proposal) -> bool:
+    """Say whether a wave has ended that may have broken its limits: meanwhile nobody writes."""
+    return _wave_open(rollout) and rollout.waves[-1].finished_at is not None
 
 
 def _pending(incident: Incident, rollout: Proposal) -> Iterable[Host]:

@@ -22,7 +22,8 @@ class HoldfastError(Exception):
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{text}. Next: {self.next}" if self.next else text
+        stop = "" if text.endswith(("?", "!", ".")) else "."
+        return f"{text}{stop} Next: {self.next}" if self.next else text
 
     def as_dict(self) -> dict[str, str]:
         """Return the published error shape ``{"what", "where", "next"}``."""

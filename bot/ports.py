@@ -197,6 +197,9 @@ class Sources(Protocol):
     def inventory(self) -> Inventory:
         """Resolve the inventory afresh; raises the errors of ``bot.errors``."""
 
+    def playbooks(self) -> frozenset[str]:
+        """Return the names of the playbooks that there are now."""
+
     def tree(self) -> str:
         """Return the hash of the playbooks as they are now."""
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Protocol
 
 from bot.decide import Action, decide, due
-from bot.errors import HoldfastError, UnavailableError
+from bot.errors import ConflictError, HoldfastError, UnavailableError
 from bot.incident.state import Incident
 from bot.ports import Transaction
 from bot.service import prepare, request, rollout
-from bot.service.report import give_up_lost
+from bot.service.report import Watch, refuse
 from bot.service.site import Site, load, refold
 from bot.service.step import Commit
 from bot.timeline.entry import Draft
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 LEASE = 5.0
 PAUSE = 1.0
 ROUNDS = 50
+AGAIN = timedelta(seconds=5)
+"""When to look again at an incident at which a look has failed."""
+REMEMBERED = timedelta(seconds=15)
 
 STEPS: Mapping[str, Callable[[Site, Incident, Action], Commit | None]] = MappingProxyType(
     {
@@ -51,7 +55,11 @@ class Launcher(Protocol):
     """Starts the supervisor of a queued run."""
 
     def launch(self, ident: str) -> None:
-        """Start it unless it was started already."""
+        """Start it unless it was started already.
+
+        Raises ``UnavailableError`` if that cannot be done now, and ``ConflictError`` if it was done
+        often enough in vain.
+        """
 
     def reap(self) -> None:
         """Collect supervisors that have ended."""
@@ -64,47 +72,65 @@ class Worker:
         self._site = site
         self._launcher = launcher
         self._name = name
-        self.trouble = ""
+        self._watch = Watch(site)
+        self._trouble: tuple[str, datetime] = ("", site.clock.now())
+
+    @property
+    def trouble(self) -> str:
+        """What stands in the way now; ``''`` a while after it was last met."""
+        said, at = self._trouble
+        return said if self._site.clock.now() - at < REMEMBERED else ""
 
     def serve(self, stop: threading.Event) -> None:
         """Work until ``stop``. A database that is away is waited for, and shown in health."""
         while not stop.is_set():
             try:
                 self.turn()
-                self.trouble = ""
-            except UnavailableError as error:
-                self.trouble = str(error)
-                log.warning("the store is away", extra={"error": str(error)})
+            except Exception as error:  # one bad incident, or a full disk, must not end the work
+                self._trouble = (str(error) or type(error).__name__, self._site.clock.now())
+                log.warning("a turn failed", exc_info=not isinstance(error, HoldfastError))
                 stop.wait(PAUSE)
 
     def turn(self) -> None:
         """Look at one incident that is due, or wait a little for one."""
         self._launcher.reap()
-        give_up_lost(self._site)
+        self._watch.give_up_lost()
         incident = self._site.store.claim_work(self._name, LEASE)
         if incident is None:
             self._site.store.wait(PAUSE)
             return
-        when = None
+        when: datetime | None = self._site.clock.now() + AGAIN
         try:
-            self.look(incident)
+            seen = self.look(incident)
             state, runs = load(self._site, incident), self._site.store.runs(incident)
-            when = due(state, runs, self._site.clock.now(), self._site.tempo)
+            when = due(state, runs, seen, self._site.tempo)
         finally:
             self._site.store.release_work(incident, self._name, when)
 
-    def look(self, incident: str) -> None:
-        """Carry out everything that is due for the incident now."""
+    def look(self, incident: str) -> datetime:
+        """Carry out everything that is due for the incident now; return when it was looked at."""
         for _ in range(ROUNDS):
             state, runs = load(self._site, incident), self._site.store.runs(incident)
-            actions = decide(state, runs, self._site.clock.now(), self._site.tempo)
+            now = self._site.clock.now()
+            actions = decide(state, runs, now, self._site.tempo)
             done = [self._carry_out(state, action) for action in actions]
-            for run in self._site.store.runs(incident):
-                if run.state == "queued":
-                    self._launcher.launch(run.ident)
-            if not any(done):
-                return
+            if not any([*done, self._launch(incident)]):
+                return now
         log.warning("still busy after many rounds", extra={"incident": incident})
+        return self._site.clock.now()
+
+    def _launch(self, incident: str) -> bool:
+        """Start the supervisors of queued runs; True if one was given up."""
+        given_up = False
+        for run in self._site.store.runs(incident):
+            if run.state != "queued":
+                continue
+            try:
+                self._launcher.launch(run.ident)
+            except ConflictError as error:
+                refuse(self._site, run, str(error))
+                given_up = True
+        return given_up
 
     def _carry_out(self, state: Incident, action: Action) -> bool:
         """Do one action; True if something was recorded."""
@@ -123,7 +149,7 @@ class Worker:
             now = refold(tx, state.id)
             current = decide(now, tx.runs(state.id), self._site.clock.now(), self._site.tempo)
             if action not in current:
-                return now.seq != state.seq
+                return True
             before = (now.seq, len(tx.runs(state.id)))
             commit(tx, now)
             return (refold(tx, state.id).seq, len(tx.runs(state.id))) != before

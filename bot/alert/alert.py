@@ -19,7 +19,8 @@ class Alert:
     """An alert as received. ``key`` tells a repeat from a new one.
 
     ``host`` is the sender's word for the host ('' if it named none); ``text`` is whatever may
-    hold console output; ``cut`` counts alerts that the sender left out of the same message.
+    hold console output; ``cut`` counts alerts that the sender left out of the same message: what is counted is a lower
+    bound then.
     """
 
     key: str

@@ -30,11 +30,15 @@ def headline(incident: Incident, now: datetime) -> Card:
         ("Commander", incident.commander or "nobody yet: assign commander PERSON"),
         ("Runbook", _runbook(incident)),
     ]
+    if incident.cut:
+        fields.insert(1, ("Careful", f"the sender left {incident.cut} alerts out: there are more"))
     proposal = incident.current
     if proposal is not None:
         fields.append(("Proposal", f"{proposal.id} {word(incident, proposal)}{_why(proposal)}"))
     if incident.requests and not incident.requests[-1].settled:
-        fields.append(("Preparing", "a proposal: probing the fleet, then a dry run"))
+        waiting = incident.requests[-1].waiting
+        said = f"{waiting}; probing again until a host with the knob answers" if waiting else ""
+        fields.append(("Preparing", said or "a proposal: probing the fleet, then a dry run"))
     elif incident.requests and incident.requests[-1].why:
         fields.append(("No proposal", incident.requests[-1].why))
     if incident.rollout is not None:

@@ -77,5 +77,5 @@ class Client:
             where=str(problem.get("where", "")),
             next=str(problem.get("next", "")),
         )
-        refused.exit_code = int(problem.get("exit_code", 1))
+        refused.exit_code = int(value.get("exit_code", 1))
         raise refused

@@ -20,11 +20,13 @@ from bot.errors import HoldfastError
 POLL = 2.0
 
 
-def chat(client: Client, console: Console, context: str = "") -> None:
-    """Talk until the end of input. Without a terminal it reads commands, one a line."""
+def chat(client: Client, console: Console, context: str = "") -> int:
+    """Talk until the end of input; return the worst exit code of what was said.
+
+    Without a terminal it reads commands, one a line.
+    """
     if not sys.stdin.isatty():
-        _lines(client, console, (line.strip() for line in sys.stdin), context)
-        return
+        return _lines(client, console, (line.strip() for line in sys.stdin), context)
     session: PromptSession[str] = PromptSession(
         "holdfast> ", completer=WordCompleter(sorted(VERBS), ignore_case=True)
     )
@@ -37,6 +39,7 @@ def chat(client: Client, console: Console, context: str = "") -> None:
             _lines(client, console, _prompts(session.prompt), context)
         finally:
             stop.set()
+    return 0
 
 
 def _prompts(ask: Callable[[], str]) -> Iterable[str]:
@@ -49,16 +52,21 @@ def _prompts(ask: Callable[[], str]) -> Iterable[str]:
             continue
 
 
-def _lines(client: Client, console: Console, lines: Iterable[str], context: str) -> None:
+def _lines(client: Client, console: Console, lines: Iterable[str], context: str) -> int:
+    worst = 0
     for line in lines:
         if line in {"quit", "exit"}:
-            return
+            break
         if not line:
             continue
         try:
-            show(console, read_card(client.line(line, context).card))
+            answer = client.line(line, context)
+            show(console, read_card(answer.card))
+            worst = max(worst, answer.exit_code)
         except HoldfastError as error:
             console.print(f"✗ {error}", style="red", markup=False, highlight=False)
+            worst = max(worst, error.exit_code)
+    return worst
 
 
 def _follow(client: Client, console: Console, stop: threading.Event) -> None:

@@ -231,7 +231,7 @@ def entry_json(entry: Entry) -> dict[str, Any]:
 
 def _timeline(site: Site, command: Command, _actor: Actor) -> Reply:
     entries = site.store.entries(command.subject)
-    rows = [f"{stamp(e.at)[11:19]}  {e.kind:<20} {e.text}" for e in entries]
+    rows = [f"{stamp(e.at)[11:19]}  {e.kind:<20} {' '.join(e.text.split())}" for e in entries]
     card = Card(title=f"{command.subject} · {len(rows)} entries", code="\n".join(rows))
     return Reply(card=card, data=[entry_json(e) for e in entries])
 

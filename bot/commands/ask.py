@@ -61,10 +61,10 @@ def _say(words: list[str], *, as_json: bool) -> int:
 
 @click.command()
 @click.argument("incident", default="")
-def chat(incident: str) -> None:
+def chat(incident: str) -> int:
     """Talk to the running bot in a terminal."""
     with _client("console") as client:
-        console_chat(client, terminal(), incident)
+        return console_chat(client, terminal(), incident)
 
 
 @click.command()

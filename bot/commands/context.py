@@ -23,5 +23,5 @@ def terminal() -> Console:
 
 
 def print_json(value: Any) -> None:
-    """Print one line of JSON."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    """Print one line of JSON, in ASCII: nothing in it can break the line or steer a terminal."""
+    click.echo(json.dumps(value))

@@ -156,7 +156,7 @@ def play(stage: Stage) -> dict[str, Any]:
         _refused(stage, sam, first)
         since = night.strike(late, oops.ESTATS, down_for=None)
         _approve(stage, dana, first)
-        _follow(stage, dana, "INC-1", first, {"done", "halted"})
+        _carry_through(stage, dana, "INC-1", first)
         _say(stage, f"{late} was down through all of this and is owed. It boots now.")
         night.revive(late, since)
         _wait(stage, lambda: _owed(dana, "INC-1") == 0, "every owed host to be back", 60)
@@ -232,7 +232,14 @@ def _approve(stage: Stage, dana: Client, proposal: str) -> None:
     stage.console.print(f"  {answer.card['title']}", highlight=False)
 
 
-def _follow(stage: Stage, client: Client, incident: str, proposal: str, until: set[str]) -> None:
+def _carry_through(stage: Stage, dana: Client, incident: str, proposal: str) -> None:
+    """Follow a rollout to its end; a gate that halts it is the commander's to decide on."""
+    while _follow(stage, dana, incident, proposal, {"done", "halted"}) == "halted":
+        _say(stage, "A gate halted the rollout. Dana lets it go on under the same digest.")
+        dana.say(["resume", proposal])
+
+
+def _follow(stage: Stage, client: Client, incident: str, proposal: str, until: set[str]) -> str:
     """Print the timeline as it grows until the proposal has reached one of the states."""
     seen = len(client.say(["timeline", incident]).data)
     end = time.monotonic() + 90
@@ -244,7 +251,7 @@ def _follow(stage: Stage, client: Client, incident: str, proposal: str, until: s
         seen = len(entries)
         states = {p["id"]: p["state"] for p in _status(client, incident)["proposals"]}
         if states[proposal] in until:
-            return
+            return str(states[proposal])
         time.sleep(0.3)
     raise UnavailableError(f"{proposal} did not end", next=f"look at {stage.url}")
 
@@ -255,7 +262,7 @@ def _second(stage: Stage, dana: Client, night: Night) -> str:
     second = _proposal(stage, dana, "INC-2")
     show(stage.console, read_card(dana.say(["details", second]).card))
     _approve(stage, dana, second)
-    _follow(stage, dana, "INC-2", second, {"done", "halted"})
+    _carry_through(stage, dana, "INC-2", second)
     _wait(stage, lambda: _owed(dana, "INC-2") == 0, "the last host to be verified", 60)
     return second
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -69,6 +70,7 @@ def _reopened(incident: Incident, _entry: Entry) -> None:
 
 def _alert(incident: Incident, entry: Entry) -> None:
     incident.alerts += 1
+    incident.cut = max(incident.cut, int(entry.data.get("cut") or 0))
     name, crash = entry.data.get("host"), entry.data.get("crash")
     if not name:
         return
@@ -88,7 +90,10 @@ def _alert(incident: Incident, entry: Entry) -> None:
 def _crashed_after(incident: Incident, host: Host, crash: Crash) -> None:
     """Note that a host which had the value went down: its next boot has to be verified."""
     if (rollout := incident.rollout) is not None:
-        rollout.crashed_after.append(crash)
+        crash = replace(crash, applied_at=host.applied_at)
+        told = {(c.host, c.at) for c in rollout.crashed_after}
+        if (crash.host, crash.at) not in told:
+            rollout.crashed_after.append(crash)
     host.outcome, host.at = Outcome.OWED, crash.at
     host.reason = "crashed after the value was set: to be verified again on its next boot"
 
@@ -135,7 +140,10 @@ def _probed(incident: Incident, entry: Entry) -> None:
             host.reason = str(seen.get("reason") or "")
         _see(host, seen, entry)
     request = _request(incident, entry)
-    if request is not None and entry.data.get("usable", True):
+    if request is None:
+        return
+    request.waiting = "" if entry.data.get("usable", True) else entry.text
+    if not request.waiting:
         request.probed = entry.data.get("run", "")
 
 

@@ -103,12 +103,16 @@ class Signature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crash:
-    """One crash of one host. ``known`` is false for a host that is not in the inventory."""
+    """One crash of one host. ``known`` is false for a host that is not in the inventory.
+
+    ``applied_at`` is when the host, if it had the value already, was last known to have it.
+    """
 
     host: str
     at: datetime
     title: str
     known: bool
+    applied_at: datetime | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -222,6 +226,8 @@ class Request:
     failures: int = 0
     settled: bool = False
     why: str = ""
+    waiting: str = ""
+    """What the last probe found, when it reached nobody who has the knob."""
     dry_run: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -250,6 +256,8 @@ class Incident:
     commander: str | None = None
     roles: dict[str, str] = field(default_factory=dict)
     alerts: int = 0
+    cut: int = 0
+    """The most alerts that a sender left out of one message."""
     crashes: list[Crash] = field(default_factory=list)
     hosts: dict[str, Host] = field(default_factory=dict)
     pools: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -48,8 +48,7 @@ def read(body: bytes, host_labels: Sequence[str]) -> list[Alert]:
             where="version",
             next="send version 4; nothing was recorded",
         )
-    cuts = [hook.truncatedAlerts] + [0] * len(hook.alerts)
-    return [_alert(one, host_labels, cut) for one, cut in zip(hook.alerts, cuts, strict=False)]
+    return [_alert(one, host_labels, hook.truncatedAlerts) for one in hook.alerts]
 
 
 def _alert(one: _Alert, host_labels: Sequence[str], cut: int) -> Alert:

@@ -43,16 +43,23 @@ def judge(incident: Incident, proposal: Proposal, wave: Wave) -> Verdict:
             sentence=f"{len(failed)} of {len(wave.hosts)} hosts not verified "
             f"(limit {max_failed}): {why}",
         )
+    how = "were not reached: the wave's run was lost" if wave.lost else "vanished during the wave"
     if len(lost) > max_lost:
         names = ", ".join(lost[:5])
         return Verdict(
             ok=False,
-            sentence=f"{len(lost)} of {len(wave.hosts)} hosts vanished during the wave "
-            f"(limit {max_lost}): {names}",
+            sentence=f"{len(lost)} of {len(wave.hosts)} hosts {how} (limit {max_lost}): {names}",
         )
-    if wave.hosts and len(lost) == len(wave.hosts):
-        return Verdict(ok=False, sentence="every host of the wave vanished: it proves nothing")
+    if wave.hosts and len(lost) == len(wave.hosts) and not proven(incident, proposal):
+        return Verdict(ok=False, sentence=f"all hosts of the wave {how}: it proves nothing")
     return _crashes(incident, proposal)
+
+
+def proven(incident: Incident, proposal: Proposal) -> bool:
+    """Say whether the action was seen to work on any host of this rollout."""
+    since = proposal.started_at
+    times = [incident.host(h).applied_at for h in proposal.hosts]
+    return any(at is not None and since is not None and at >= since for at in times)
 
 
 def _crashes(incident: Incident, proposal: Proposal) -> Verdict:
@@ -63,8 +70,7 @@ def _crashes(incident: Incident, proposal: Proposal) -> Verdict:
     settled: list[Crash] = []
     early: list[Crash] = []
     for crash in crashes:
-        applied = incident.host(crash.host).applied_at
-        late = applied is None or crash.at - applied > settle
+        late = crash.applied_at is None or crash.at - crash.applied_at > settle
         (settled if late else early).append(crash)
     if len(settled) > rule["limit"]:
         hosts = ", ".join(sorted({c.host for c in settled}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -43,12 +43,13 @@ def sizes(waves: Sequence[int | str], total: int) -> list[int]:
     return counts
 
 
-def upcoming(incident: Incident, proposal: Proposal) -> NextWave | None:
+def upcoming(incident: Incident, proposal: Proposal, busy: Collection[str] = ()) -> NextWave | None:
     """Return the wave that comes next, or None when every wave was carried out.
 
     A wave takes the first live hosts in the approved order that no wave has touched; the last one
     takes all that are left and lists the dead among them as owed. ``hosts`` is empty when the
-    wave has to wait: a canary that is down proves nothing.
+    wave has to wait: a canary that is down proves nothing. Hosts of a retry that is under way
+    (``busy``) are left to it.
     """
     plan = proposal.content["waves"]
     passed = [w for w in proposal.waves if w.passed]
@@ -57,11 +58,11 @@ def upcoming(incident: Incident, proposal: Proposal) -> NextWave | None:
         return None
     done = {h for w in passed for h in w.hosts}
     left = [h for h in plan["order"] if h not in done and _open(incident, h)]
-    up = [h for h in left if not incident.host(h).down]
+    up = [h for h in left if not incident.host(h).down and h not in busy]
     if number < len(plan["sizes"]):
         size = plan["sizes"][number - 1]
         return NextWave(number=number, last=False, hosts=tuple(up[:size]), owed=())
-    down = tuple(h for h in left if incident.host(h).down)
+    down = tuple(h for h in left if h not in up)
     return NextWave(number=number, last=True, hosts=tuple(up), owed=down)
 
 

@@ -150,13 +150,12 @@ def _write(path: Path, value: object) -> None:
     path.write_text(json.dumps(value))
 
 
-def run(job: Job) -> tuple[Results, str]:
-    """Run the job and return what the hosts said and ansible-runner's status.
+def run(job: Job, results: Results) -> str:
+    """Run the job, fill ``results`` with what the hosts say, return ansible-runner's status.
 
     Call it only in a process of its own: it replaces the environment and adopts orphans.
     """
     lay_out(job)
-    results = Results()
     os.environ.clear()
     os.environ.update(scrubbed(job.fleet))
     # A home that cannot be written (a service user's) must not stop a mitigation.
@@ -172,7 +171,7 @@ def run(job: Job) -> tuple[Results, str]:
         event_handler=results.take,
         settings={"pexpect_timeout": 1, "idle_timeout": 0},
     )
-    return results, str(done.status)
+    return str(done.status)
 
 
 def stop(grace: float = 2.0) -> None:

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
+import time
+from dataclasses import dataclass
 from pathlib import Path
+
+from bot.errors import ConflictError, UnavailableError
+
+STARTS = 4
+PACE = 5.0
+STUCK = 120.0
+FORGET = 600.0
+
+
+@dataclass(slots=True)
+class _Start:
+    """The starts of one run's supervisor so far."""
+
+    times: int = 0
+    at: float = 0.0
+    child: subprocess.Popen[bytes] | None = None
 
 
 class Launcher:
@@ -14,35 +34,69 @@ class Launcher:
     def __init__(self, config: Path, log_dir: Path) -> None:
         self._config = config.resolve()
         self._log_dir = log_dir
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._starts: dict[str, _Start] = {}
+        self._lock = threading.Lock()
 
     def launch(self, ident: str) -> None:
-        """Start the supervisor unless this process started one that still lives."""
+        """Start the supervisor of a queued run unless one of this process is at it.
+
+        A supervisor that ended without taking its run is started again after a while, a few times:
+        then ``ConflictError`` says where to read why.
+        """
         self.reap()
-        if ident in self._children:
-            return
-        self._log_dir.mkdir(parents=True, exist_ok=True)
-        command = [
-            sys.executable,
-            "-m",
-            "bot",
-            "--config",
-            str(self._config),
-            "run",
-            ident,
-        ]
-        with (self._log_dir / f"{ident}.log").open("ab") as log:
-            self._children[ident] = subprocess.Popen(  # noqa: S603 - our own program, no shell
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env=dict(os.environ),
-            )
+        with self._lock:
+            start = self._starts.setdefault(ident, _Start())
+            waited = time.monotonic() - start.at
+            if start.child is not None and waited > STUCK:
+                start.child.kill()
+            if start.child is not None or (start.times and waited < PACE):
+                return
+            if start.times >= STARTS:
+                del self._starts[ident]
+                raise ConflictError(
+                    f"its supervisor was started {STARTS} times and did not take it",
+                    where=str(self._log(ident)),
+                    next="read that file",
+                )
+            start.times, start.at = start.times + 1, time.monotonic()
+            start.child = self._start(ident)
+
+    def _start(self, ident: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "bot", "--config", str(self._config), "run", ident]
+        try:
+            self._log_dir.mkdir(parents=True, exist_ok=True)
+            with self._log(ident).open("ab") as log:
+                return subprocess.Popen(  # noqa: S603 - our own program, no shell
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    env=dict(os.environ),
+                )
+        except OSError as error:
+            raise UnavailableError(
+                f"no supervisor can be started: {error.strerror or error}",
+                where=str(self._log(ident)),
+                next="free disk space, memory or processes; it is tried again",
+            ) from error
+
+    def _log(self, ident: str) -> Path:
+        return self._log_dir / f"{ident}.log"
 
     def reap(self) -> None:
         """Collect supervisors that have ended."""
-        for ident, child in list(self._children.items()):
-            if child.poll() is not None:
-                del self._children[ident]
+        with self._lock:
+            for ident, start in list(self._starts.items()):
+                code = start.child.poll() if start.child is not None else None
+                if code is not None:
+                    start.child = None
+                    self._tidy(ident)
+                if code == 0 or (start.child is None and time.monotonic() - start.at > FORGET):
+                    del self._starts[ident]
+
+    def _tidy(self, ident: str) -> None:
+        """Remove the log of a supervisor that had nothing to say."""
+        with contextlib.suppress(OSError):
+            if self._log(ident).stat().st_size == 0:
+                self._log(ident).unlink()

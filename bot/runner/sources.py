@@ -75,15 +75,18 @@ class DiskSources:
         self._asked = self._clock.now().timestamp()
         return found
 
-    def known(self) -> Inventory | None:
+    def known(self, patience: float = 0.0) -> Inventory | None:
         """Return the last inventory that could be read, renewing it behind the caller's back.
 
-        Intake names hosts by it: an alert never waits for a dynamic inventory.
+        Intake names hosts by it: an alert never waits for a dynamic inventory. ``patience``
+        (seconds) is how long a start waits for the first answer.
         """
         now = self._clock.now().timestamp()
         if now - self._asked > FRESH:
             self._asked = now
-            threading.Thread(target=self._renew, daemon=True).start()
+            renewal = threading.Thread(target=self._renew, daemon=True)
+            renewal.start()
+            renewal.join(patience)
         return self._last
 
     def _renew(self) -> None:
@@ -91,6 +94,11 @@ class DiskSources:
             self.inventory()
         except HoldfastError as error:
             log.warning("the inventory cannot be read", extra={"error": str(error)})
+
+    def playbooks(self) -> frozenset[str]:
+        """Return the names of the playbooks that there are now."""
+        root = self._config.path(self._config.playbooks)
+        return frozenset(path.name for path in root.glob("*.y*ml") if path.is_file())
 
     def tree(self) -> str:
         """Return the hash of the playbooks as they are now."""

@@ -11,6 +11,7 @@ import json
 import logging
 import shutil
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -39,7 +40,7 @@ class Pulse:
     def __init__(self, site: Site, run: Run, limit: float) -> None:
         self._site, self._run, self._limit = site, run, limit
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread = threading.Thread(target=self._watch, daemon=True)
         self.stopped = ""
 
     def __enter__(self) -> Self:
@@ -50,17 +51,17 @@ class Pulse:
         self._done.set()
         self._thread.join(timeout=30)
 
-    def _beat(self) -> None:
-        waited = 0.0
+    def _watch(self) -> None:
+        began = time.monotonic()
         while not self._done.wait(BEAT):
-            waited += BEAT
-            if not self._alive():
+            alive = self._alive()
+            if not self.stopped and not alive:
                 self.stopped = "stopped by an abort"
-            elif waited > self._limit:
+            elif not self.stopped and time.monotonic() - began > self._limit:
                 self.stopped = f"stopped after {self._limit:.0f} s, its time limit"
             if self.stopped:
+                # At every beat: the word to stop may have come before there was anything to stop.
                 ansible.stop()
-                return
 
     def _alive(self) -> bool:
         """Renew the heartbeat. A database that is away neither aborts nor repeats a run."""
@@ -81,28 +82,39 @@ def supervise(site: Site, fleet: FleetPart, state: Path, ident: str, worker: str
         return False
     ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     directory = state / "runs" / ident
+    # A run is claimed once, so whatever lies there is left over from another database.
+    shutil.rmtree(directory, ignore_errors=True)
     try:
-        _authorise(site, run)
-        _lock(site, run)
-    except HoldfastError as error:
-        with site.store.transaction(run.incident) as tx:
-            refuse(tx, run, str(error))
-            tx.wake(run.incident, site.clock.now())
-        return True
-    try:
-        report = _carry_out(site, fleet, state, directory, run)
-        _persistently(site, lambda: record(site, report))
+        refusal = _refusal(site, run)
+        if refusal:
+            _persistently(site, lambda: refuse(site, run, refusal))
+            return True
+        with Pulse(site, run, fleet.run_timeout) as pulse:
+            report = _carry_out(fleet, state, directory, run, pulse)
+            _persistently(site, lambda: record(site, report))
     finally:
         _persistently(site, lambda: site.store.unlock_hosts(run.ident))
-    shutil.rmtree(directory / "env", ignore_errors=True)
+    # A hold is checked for days: a check that went well leaves nothing on the disk.
+    used = directory / "env" if report.trouble or run.kind != "check" else directory
+    shutil.rmtree(used, ignore_errors=True)
     return True
+
+
+def _refusal(site: Site, run: Run) -> str:
+    """Lock the hosts of a run that writes, then ask the approval. '' if it may go on."""
+    if not run.spec.get("purpose"):
+        return ""
+    try:
+        _lock(site, run)
+        _authorise(site, run)
+    except HoldfastError as error:
+        return str(error)
+    return ""
 
 
 def _authorise(site: Site, run: Run) -> None:
     """Ask the approval for every host, the moment before the run: nothing else may write."""
-    purpose = run.spec.get("purpose")
-    if not purpose:
-        return
+    purpose = str(run.spec["purpose"])
     with site.store.transaction(run.incident) as tx:
         incident = refold(tx, run.incident)
     proposal = incident.proposals[str(run.spec["proposal"])]
@@ -112,19 +124,20 @@ def _authorise(site: Site, run: Run) -> None:
         if run.spec[part] != proposal.content[part]:
             raise ConflictError(f"the run's {part} is not the approved one", next="nothing was run")
     for host in run.hosts:
-        decision = may_write(proposal, host, str(purpose))
+        decision = may_write(proposal, host, purpose)
         if not decision.ok:
             raise ConflictError(decision.sentence, where=host, next="nothing was run")
 
 
 def _lock(site: Site, run: Run) -> None:
     """Lock every host, or wait; two writing runs never meet on one host."""
-    if not run.spec.get("purpose"):
-        return
     waited = 0.0
-    while held := site.store.lock_hosts(run.ident, run.hosts, LOCK):
+    while True:
         if not site.store.beat(run.ident):
             raise ConflictError("aborted while it waited for its hosts", next="nothing was run")
+        held = site.store.lock_hosts(run.ident, run.hosts, LOCK)
+        if not held:
+            return
         if waited >= PATIENCE:
             host, other = next(iter(held.items()))
             raise ConflictError(
@@ -134,25 +147,26 @@ def _lock(site: Site, run: Run) -> None:
         waited += BEAT
 
 
-def _carry_out(site: Site, fleet: FleetPart, state: Path, directory: Path, run: Run) -> Report:
+def _carry_out(fleet: FleetPart, state: Path, directory: Path, run: Run, pulse: Pulse) -> Report:
     spec = run.spec
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     results, trouble = ansible.Results(), ""
-    with Pulse(site, run, fleet.run_timeout) as pulse:
-        try:
-            lay_out(spec["tree"], state / "pinned", directory / "project")
-            results, status = ansible.run(_job(fleet, state, directory, run, spec))
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lay_out(spec["tree"], state / "pinned", directory / "project")
+        job = _job(fleet, state, directory, run, spec)
+        if not pulse.stopped:
+            status = ansible.run(job, results)
             trouble = _trouble(results, status, directory, run, pulse.stopped)
-        except (OSError, HoldfastError) as error:
-            trouble = f"it could not be started: {error}"
+    except Exception as error:  # a run that broke is reported: silence would only look like death
+        log.exception("the run broke", extra={"run": run.ident})
+        trouble = f"it broke: {str(error) or type(error).__name__}"
+    stopped = pulse.stopped
     ansible.sweep()
-    cancelled = bool(pulse.stopped)
-    raws = results.raws(run.hosts)
     return Report(
         run=run,
-        raws=raws,
-        state="cancelled" if cancelled else "finished",
-        trouble=pulse.stopped or trouble,
+        raws=results.raws(run.hosts),
+        state="cancelled" if stopped else "finished",
+        trouble=stopped or trouble,
     )
 
 

@@ -32,6 +32,8 @@ def probe(site: Site, incident: Incident, action: Action) -> Commit:
     if not hosts:
         why = f"no host is a target (targets: {mitigation.targets})"
         return _no_proposal(asked, why)
+    if missing := _missing(site, runbook, mitigation):
+        return _no_proposal(asked, missing)
     reader = (runbook.applies_if.probe if runbook.applies_if else None) or mitigation.verify
     spec = {
         "request": asked.number,
@@ -42,6 +44,16 @@ def probe(site: Site, incident: Incident, action: Action) -> Commit:
         "pools": {p: list(m) for p, m in inventory.pools.items()},
     }
     return _queue("probe", action, tuple(hosts), spec)
+
+
+def _missing(site: Site, runbook: Runbook, mitigation: Mitigation) -> str:
+    """Name the playbooks of the runbook that do not exist; '' if all do."""
+    probe = runbook.applies_if.probe if runbook.applies_if else None
+    named = {probe, mitigation.playbook, mitigation.verify, mitigation.rollback} - {None}
+    gone = sorted(str(name) for name in named - site.sources.playbooks())
+    if not gone:
+        return ""
+    return f"runbook {runbook.id} names playbooks that do not exist: {', '.join(gone)}"
 
 
 def _targets(

@@ -61,13 +61,11 @@ def receive(
         folded = {row.id: refold(tx, row.id) for row in tx.incidents() if row.open}
         for one in read:
             known = tx.alert(one.key, None)
-            if known is not None:
-                duplicate += 1
-                incidents += [known] if known else []
-                continue
-            accepted += 1
-            names = _file(site, tx, one, folded, actor)
-            incidents += names
+            # A repeat of what concerned no incident may concern one by now.
+            names = [] if known else _file(site, tx, one, folded, actor)
+            repeat = known is not None and not names
+            duplicate, accepted = duplicate + repeat, accepted + (not repeat)
+            incidents += names or ([known] if known else [])
             for name in names:
                 tx.alert(one.key, name)
                 tx.wake(name, site.clock.now())

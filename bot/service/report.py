@@ -6,11 +6,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
 from bot.incident.state import Exposure, Host, Incident, Outcome
-from bot.ports import Run, Transaction
+from bot.ports import Run
 from bot.rollout.outcome import (
     Raw,
     Seen,
@@ -23,6 +24,9 @@ from bot.rollout.outcome import (
 from bot.service.site import Site, refold
 from bot.timeline.chain import canonical
 from bot.timeline.entry import Draft
+
+STILL = timedelta(seconds=3)
+"""How long an old heartbeat has to stand still while we look: supervisors beat twice a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +42,17 @@ class Report:
 def record(site: Site, report: Report) -> None:
     """End the run and append what it found, in one transaction, and wake the incident.
 
-    A run that was given up as lost meanwhile is noted as late and decides nothing.
+    A run that was given up as lost meanwhile is noted as late and decides nothing. A report that
+    is told twice, because the database's answer did not come back, changes nothing.
     """
     run = report.run
     with site.store.transaction(run.incident) as tx:
         incident = refold(tx, run.incident)
-        if not tx.finish(run.ident, report.state):
-            drafts = [_late(report)]
-        else:
+        drafts: list[Draft] = []
+        if tx.finish(run.ident, report.state):
             drafts = JUDGES[run.kind](incident, report)
+        elif any(r.ident == run.ident and r.state == "lost" for r in tx.runs(run.incident)):
+            drafts = [_late(report)]
         tx.append(run.incident, *drafts)
         tx.wake(run.incident, site.clock.now())
 
@@ -80,19 +86,22 @@ def _silent(report: Report) -> bool:
     return all(raw.status == "missing" for raw in report.raws)
 
 
-def _probe(_incident: Incident, report: Report) -> list[Draft]:
+def _probe(incident: Incident, report: Report) -> list[Draft]:
     if _silent(report):
         return [_failed(report, report.trouble or "no host was reached by Ansible")]
     hosts = {raw.host: exposure(raw) for raw in report.raws}
     counts = Counter(seen["exposure"] for seen in hosts.values())
     waiting = counts[Exposure.UNREACHABLE] + counts[Exposure.UNKNOWN]
     text = " · ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in sorted(counts.items()))
+    usable = counts[Exposure.EXPOSED] > 0 or waiting == 0
+    if not usable and all(incident.host(h).exposure == hosts[h]["exposure"] for h in hosts):
+        return []  # as before: hours of probing a dead fleet stay readable
     data = {
         "request": report.run.spec.get("request"),
         "run": report.run.ident,
         "hosts": hosts,
         "pools": report.run.spec.get("pools", {}),
-        "usable": counts[Exposure.EXPOSED] > 0 or waiting == 0,
+        "usable": usable,
     }
     return [
         Draft(
@@ -282,19 +291,60 @@ JUDGES: Mapping[str, Callable[[Incident, Report], list[Draft]]] = MappingProxyTy
 )
 
 
-def give_up_lost(site: Site) -> list[str]:
-    """Mark runs whose heartbeat lapsed as lost; return the incidents to look at."""
-    incidents = []
-    for run in site.store.lapsed_runs(site.heartbeat):
-        with site.store.transaction(run.incident) as tx:
-            if tx.finish(run.ident, "lost"):
-                tx.wake(run.incident, site.clock.now())
+class Watch:
+    """Finds runs whose supervisor is gone, and gives them up.
+
+    An old heartbeat alone proves nothing: after an outage of the database, or a jump of the clock,
+    every heartbeat is old. It also has to stand still while we look.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._still: dict[str, tuple[datetime | None, datetime]] = {}
+
+    def give_up_lost(self) -> list[str]:
+        """Mark runs whose heartbeat lapsed as lost; return the incidents to look at."""
+        now, before = self._site.clock.now(), self._still
+        self._still = {}
+        incidents = []
+        for run in self._site.store.lapsed_runs(self._site.heartbeat):
+            beat, since = before.get(run.ident, (run.heartbeat, now))
+            if beat != run.heartbeat:
+                since = now
+            self._still[run.ident] = (run.heartbeat, since)
+            if now - since >= STILL and self._give_up(run):
                 incidents.append(run.incident)
-        site.store.unlock_hosts(run.ident)
-    return incidents
+        return incidents
+
+    def _give_up(self, run: Run) -> bool:
+        with self._site.store.transaction(run.incident) as tx:
+            lost = tx.finish(run.ident, "lost")
+            tx.wake(run.incident, self._site.clock.now())
+        self._site.store.unlock_hosts(run.ident)
+        return lost
 
 
-def refuse(tx: Transaction, run: Run, why: str) -> None:
-    """Record, inside a transaction, that a run may not or cannot be carried out."""
-    if tx.finish(run.ident, "cancelled"):
-        tx.append(run.incident, _failed(Report(run=run, raws=()), why))
+def refuse(site: Site, run: Run, why: str) -> None:
+    """Record that a run may not or cannot be carried out.
+
+    It has touched nothing. A wave says so too, so that the rollout does not wait for it.
+    """
+    drafts = [_failed(Report(run=run, raws=()), why)]
+    if run.kind == "wave":
+        drafts.append(
+            Draft(
+                key=f"unrun.{run.ident}",
+                kind="wave.lost",
+                text=f"wave {run.spec['wave']} was not carried out and touched nothing",
+                data={
+                    "run": run.ident,
+                    "proposal": run.spec["proposal"],
+                    "wave": run.spec["wave"],
+                    "hosts": [],
+                },
+            )
+        )
+    with site.store.transaction(run.incident) as tx:
+        if tx.finish(run.ident, "cancelled"):
+            tx.append(run.incident, *drafts)
+        tx.wake(run.incident, site.clock.now())

@@ -49,17 +49,37 @@ def start(site: Site, incident: Incident, action: Action) -> Commit | None:
     decision = may_start(proposal, site.people, site.clock.now())
     if not decision.ok:
         return _supersede(proposal, f"it may not start: {decision.sentence}")
-    return _say(
-        f"started.{proposal.id}",
-        "rollout.started",
-        f"{proposal.id} started: {decision.sentence}",
-        {
+    started = Draft(
+        key=f"started.{proposal.id}",
+        kind="rollout.started",
+        text=f"{proposal.id} started: {decision.sentence}",
+        data={
             "proposal": proposal.id,
             "digest": proposal.digest,
             "approved_by": list(dict.fromkeys(a.person for a in proposal.approvals)),
             "hosts": len(proposal.hosts),
         },
     )
+
+    def commit(tx: Transaction, now: Incident) -> None:
+        tx.append(now.id, *_released(now, proposal), started)
+
+    return commit
+
+
+def _released(now: Incident, proposal: Proposal) -> list[Draft]:
+    """End the hold of an earlier proposal, aloud: from here on only the new one is watched."""
+    held = now.hold.proposal
+    if now.hold.state != "active" or held is None:
+        return []
+    return [
+        Draft(
+            key=f"released.{held}",
+            kind="hold.released",
+            text=f"the hold of {held} ends: {proposal.id} takes its place",
+            data={"proposal": held, "owed": []},
+        )
+    ]
 
 
 def _supersede(proposal: Proposal, change: str) -> Commit:

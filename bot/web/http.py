@@ -48,7 +48,7 @@ def create(app: App, health: Health) -> FastAPI:
 
 def _problem(error: HoldfastError) -> JSONResponse:
     return JSONResponse(
-        {"error": {**error.as_dict(), "exit_code": error.exit_code}}, status_code=error.status
+        {"error": error.as_dict(), "exit_code": error.exit_code}, status_code=error.status
     )
 
 

@@ -59,10 +59,7 @@ def serve(
     stop: threading.Event,
 ) -> None:
     """Serve until SIGTERM, SIGINT or ``stop``. Supervisors of runs go on by themselves."""
-    try:
-        app.sources.inventory()
-    except HoldfastError as error:
-        log.warning("the inventory cannot be read yet", extra={"error": str(error)})
+    app.sources.known(patience=5.0)
     workers = start_workers(app, launcher, stop)
 
     def health() -> dict[str, Any]:

@@ -260,7 +260,6 @@ def test_the_command_line_lets_no_text_steer_the_terminal(bot: Bot, told: dict[s
         assert not set("\x1b\x9b\u202e\x07") & set(said.stdout), words
 
 
-@pytest.mark.xfail(reason="a line feed in an entry's text makes a row of its own", strict=False)
 def test_a_text_with_a_line_feed_cannot_pretend_to_be_another_entry(bot: Bot, told: dict[str, Any]):
     del told
     token = bot.tokens("sam")["sam"]

@@ -1,0 +1,86 @@
+"""What a supervisor reports is used once; a run that may not be carried out says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bot.rollout.outcome import Raw
+from bot.service.report import Report, record, refuse
+from tests.fakes import FakeHost, Night
+
+WAVE = "INC-1.P-1.wave.1.1"
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Iterator[Night]:
+    """Return a night whose first wave is queued."""
+    night = Night(tmp_path / "holdfast.db", {name: FakeHost() for name in "abc"})
+    night.crash("a")
+    night.approve()
+    night.go(lambda: WAVE in night.launcher.launched)
+    yield night
+    night.close()
+
+
+def report(night: Night) -> Report:
+    run = night.store.run(WAVE)
+    fact = {**night.fleet["a"].fact("a", "verify"), "safe": True, "persisted": True}
+    return Report(run=run, raws=[Raw(host=h, status="ok", facts=(fact,)) for h in run.hosts])
+
+
+def test_a_report_that_is_told_twice_changes_nothing(night: Night):
+    night.store.claim_run(WAVE, "s")
+    record(night.site, report(night))
+    before = night.entries
+    record(night.site, report(night))
+    assert night.entries == before
+
+
+def test_a_report_after_the_loss_is_noted_and_not_used(night: Night):
+    night.store.claim_run(WAVE, "s")
+    night.clock.sleep(60)
+    for _ in range(10):
+        night.turn()
+        night.clock.sleep(1)
+    assert "wave.lost" in night.kinds()
+    record(night.site, report(night))
+    record(night.site, report(night))
+    kinds = night.kinds()
+    assert (kinds.count("wave.late"), kinds.count("wave.finished")) == (1, 0)
+
+
+def test_a_refused_wave_says_that_it_touched_nothing(night: Night):
+    refuse(night.site, night.store.run(WAVE), "its hosts are locked")
+    refuse(night.site, night.store.run(WAVE), "its hosts are locked")
+    assert night.kinds()[-2:] == ["run.failed", "wave.lost"]
+    assert set(night.outcomes().values()) == {"owed"}
+    assert night.store.run(WAVE).state == "cancelled"
+
+
+def test_a_refusal_comes_too_late_for_a_run_that_has_ended(night: Night):
+    night.supervise(WAVE)
+    before = night.entries
+    refuse(night.site, night.store.run(WAVE), "too late")
+    assert night.entries == before
+
+
+def test_one_crash_after_the_value_was_set_counts_once_and_as_it_was(night: Night):
+    night.go(lambda: night.state() == "done")
+    night.clock.sleep(30)
+    applied = night.incident.host("b").applied_at
+    night.clock.sleep(30)
+    night.crash("b", up=False)
+    run = next(r for r in night.store.runs("INC-1") if r.kind == "wave" and "b" in r.hosts)
+    crashed = night.incident.rollout
+    assert crashed is not None
+    (crash,) = crashed.crashed_after
+    assert crash.applied_at == applied
+    night.fleet["b"].boot()
+    night.go(lambda: night.outcomes()["b"] == "verified")
+    rollout = night.incident.rollout
+    assert rollout is not None
+    assert rollout.crashed_after == [crash]
+    assert run.state == "finished"

@@ -1,0 +1,147 @@
+"""The supervisor: what it refuses, what it stops, and what it says when it breaks."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bot.config import FleetPart
+from bot.errors import ConflictError, UnavailableError
+from bot.runner import ansible, launch, supervise
+from bot.service import approve
+from tests.fakes import DANA, FakeHost, Night
+
+WAVE = "INC-1.P-1.wave.1.1"
+FLEET = FleetPart(inventory="unused")
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Iterator[Night]:
+    """Return a night whose first wave is queued."""
+    night = Night(tmp_path / "holdfast.db", {name: FakeHost() for name in "abc"})
+    night.crash("a")
+    night.approve()
+    night.go(lambda: WAVE in night.launcher.launched)
+    yield night
+    night.close()
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[ansible.Job]:
+    """Put a note in place of Ansible, and a pinned site in place; return the jobs that began."""
+    begun: list[ansible.Job] = []
+
+    def run(job: ansible.Job, results: ansible.Results) -> str:
+        begun.append(job)
+        return "successful"
+
+    monkeypatch.setattr(ansible, "run", run)
+    monkeypatch.setattr(supervise, "lay_out", lambda *_: None)
+    pinned = tmp_path / "state" / "pinned"
+    pinned.mkdir(parents=True)
+    hosts = {name: {} for name in "abc"}
+    (pinned / "inventory.json").write_text(json.dumps({"hosts": hosts, "pools": {}}))
+    return begun
+
+
+def locks(night: Night) -> set[str]:
+    return set(night.store.lock_hosts("another", ["a", "b", "c"], 1))
+
+
+def test_a_run_is_carried_out_and_its_locks_are_given_back(
+    night: Night, begun: list[ansible.Job], tmp_path: Path
+):
+    old = tmp_path / "state" / "runs" / WAVE / "project" / "of-another-database.yml"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    assert supervise.supervise(night.site, FLEET, tmp_path / "state", WAVE, "s")
+    assert not supervise.supervise(night.site, FLEET, tmp_path / "state", WAVE, "s")
+    assert len(begun) == 1
+    assert not old.exists()
+    assert locks(night) == set()
+
+
+def test_nothing_is_begun_after_an_abort(night: Night, begun: list[ansible.Job], tmp_path: Path):
+    approve.abort(night.site, "P-1", DANA)
+    assert not supervise.supervise(night.site, FLEET, tmp_path / "state", WAVE, "s")
+    assert begun == []
+
+
+def test_an_abort_while_it_waits_for_its_hosts_stops_it(
+    night: Night, begun: list[ansible.Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert night.store.lock_hosts("another", ["a", "b", "c"], 1000) == {}
+    monkeypatch.setattr(night.clock, "sleep", lambda _: approve.abort(night.site, "P-1", DANA))
+    assert supervise.supervise(night.site, FLEET, tmp_path / "state", WAVE, "s")
+    assert begun == []
+    assert night.store.run(WAVE).state == "cancelled"
+
+
+def test_an_authority_that_ended_while_it_waited_is_asked_again(
+    night: Night, begun: list[ansible.Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The approval is asked when the hosts are locked, not before the wait for them."""
+    assert night.store.lock_hosts("another", ["a", "b", "c"], 1000) == {}
+
+    def end(_: float) -> None:
+        night.store.unlock_hosts("another")
+        approve.pause(night.site, "P-1", DANA)
+
+    monkeypatch.setattr(night.clock, "sleep", end)
+    assert supervise.supervise(night.site, FLEET, tmp_path / "state", WAVE, "s")
+    assert begun == []
+    assert "P-1 is paused" in night.story()[-2]
+    assert locks(night) == set()
+
+
+def test_an_abort_before_ansible_is_up_begins_nothing(
+    night: Night, begun: list[ansible.Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def slow(*_: object) -> None:
+        approve.abort(night.site, "P-1", DANA)
+        time.sleep(3 * supervise.BEAT)
+
+    monkeypatch.setattr(supervise, "lay_out", slow)
+    assert supervise.supervise(night.site, FLEET, tmp_path / "state", WAVE, "s")
+    assert begun == []
+    assert night.store.run(WAVE).state == "cancelled"
+
+
+def test_a_run_that_breaks_is_reported_at_once(
+    night: Night, begun: list[ansible.Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def breaks(*_: object) -> str:
+        raise ValueError("no such thing")
+
+    monkeypatch.setattr(ansible, "run", breaks)
+    assert supervise.supervise(night.site, FLEET, tmp_path / "state", WAVE, "s")
+    assert night.kinds()[-2:] == ["run.failed", "wave.finished"]
+    assert "it broke: no such thing" in night.story()[-2]
+    assert "unknown" in night.outcomes().values()
+
+
+def test_a_supervisor_that_never_takes_its_run_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(launch, "PACE", 0.0)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    launcher = launch.Launcher(tmp_path / "holdfast.yml", tmp_path / "log")
+    with pytest.raises(ConflictError, match=f"started {launch.STARTS} times"):
+        for _ in range(1000):
+            launcher.launch("x")
+            time.sleep(0.01)
+    assert list((tmp_path / "log").iterdir()) == []
+
+
+def test_a_supervisor_that_cannot_be_started_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
+    launcher = launch.Launcher(tmp_path / "holdfast.yml", tmp_path / "log")
+    with pytest.raises(UnavailableError, match="no supervisor can be started"):
+        launcher.launch("x")
