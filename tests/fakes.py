@@ -83,9 +83,6 @@ class Sources:
     def playbooks(self) -> frozenset[str]:
         return frozenset({"sysctl-set.yml", "sysctl-read.yml", "sysctl-unset.yml"})
 
-    def playbooks(self) -> set[str]:
-        return {path.name for path in bundled("playbooks").glob("*.yml")}
-
     def tree(self) -> str:
         return "tree"
 

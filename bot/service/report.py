@@ -188,9 +188,10 @@ def _retry(incident: Incident, report: Report) -> list[Draft]:
     changed = {h: s for h, s in outcomes.items() if _news(incident.host(h), s)}
     drafts = _updates(report, changed, str(report.run.spec["purpose"]))
     if report.run.spec["purpose"] == "restore":
+        # A check that read the host meanwhile may have told the news already: restored it is still.
         drafts += [
             _restored(report, host, seen)
-            for host, seen in changed.items()
+            for host, seen in outcomes.items()
             if seen.outcome is Outcome.VERIFIED
         ]
     return drafts

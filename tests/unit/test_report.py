@@ -84,3 +84,16 @@ def test_one_crash_after_the_value_was_set_counts_once_and_as_it_was(night: Nigh
     assert rollout is not None
     assert rollout.crashed_after == [crash]
     assert run.state == "finished"
+
+
+def test_a_restore_is_told_although_a_check_saw_its_value_first(night: Night):
+    night.go(lambda: night.incident.hold.state == "active")
+    night.fleet["b"].value = "1"
+    night.go(lambda: any(r.kind == "retry" for r in night.store.runs("INC-1")))
+    retry = next(r for r in night.store.runs("INC-1") if r.kind == "retry")
+    claimed = night.store.claim_run(retry.ident, "s")
+    assert claimed is not None
+    raw = night.touch(claimed, "b", "restore")
+    night.go(lambda: night.outcomes()["b"] == "verified" or not night.store.beat(retry.ident))
+    record(night.site, Report(run=claimed, raws=[raw]))
+    assert night.incident.hold.restores == 1

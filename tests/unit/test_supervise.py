@@ -44,7 +44,7 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[ansible.Job]:
     monkeypatch.setattr(supervise, "lay_out", lambda *_: None)
     pinned = tmp_path / "state" / "pinned"
     pinned.mkdir(parents=True)
-    hosts = {name: {} for name in "abc"}
+    hosts: dict[str, dict[str, str]] = {name: {} for name in "abc"}
     (pinned / "inventory.json").write_text(json.dumps({"hosts": hosts, "pools": {}}))
     return begun
 
