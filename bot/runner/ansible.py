@@ -75,9 +75,12 @@ class Results:
         for line in str(result.get("stdout") or "").splitlines():
             if line.startswith(MARK):
                 try:
-                    self.facts.setdefault(host, []).append(json.loads(line))
+                    fact = json.loads(line)
+                    # What cannot be kept (NaN, half a character) must not spoil the others' report.
+                    json.dumps(fact, ensure_ascii=False, allow_nan=False).encode()
+                    self.facts.setdefault(host, []).append(fact)
                     self.times[host] = created
-                except json.JSONDecodeError:
+                except (ValueError, RecursionError):
                     self.messages.setdefault(host, f"unreadable answer: {_short(line)}")
 
     def raws(self, approved: Sequence[str]) -> list[Raw]:
@@ -99,7 +102,7 @@ class Results:
 
 
 def _short(text: str, limit: int = 300) -> str:
-    line = " ".join(text.split())
+    line = " ".join(text.encode(errors="replace").decode().split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

@@ -109,7 +109,7 @@ class Saboteur:
         self._over.wait(self._chance.uniform(0, 2.5))
         with contextlib.suppress(psutil.NoSuchProcess):
             below = found[0].children(recursive=True) if self._chance.random() < 0.5 else []
-            self.killed_runs.append(f"{_ident(found[0])} with {len(below)}")
+            self.killed_runs.append(_ident(found[0]) or "one that had just ended")
             for process in (found[0], *below):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()

@@ -145,3 +145,15 @@ def test_a_supervisor_that_cannot_be_started_says_so(
     launcher = launch.Launcher(tmp_path / "holdfast.yml", tmp_path / "log")
     with pytest.raises(UnavailableError, match="no supervisor can be started"):
         launcher.launch("x")
+
+
+@pytest.mark.parametrize("value", ["NaN", '"\\ud800"', "[" * 5000])
+def test_an_answer_that_cannot_be_kept_is_no_answer(value: str):
+    results = ansible.Results()
+    line = f'{ansible.MARK} 1, "phase": "verify", "value": {value}}}'
+    said = {"host": "a", "res": {"stdout": line, "msg": "\ud800"}}
+    results.take({"event": "runner_on_ok", "event_data": said})
+    (raw,) = results.raws(["a"])
+    assert raw.facts == ()
+    assert raw.message.startswith("unreadable answer")
+    assert raw.message.encode()

@@ -256,18 +256,20 @@ def _step(night: Night, chance, *, sabotage: bool) -> None:
 
 
 def _check_limits(night: Night) -> None:
-    """Nothing is written after a wave that broke its limits, and no wave is repeated blindly."""
-    broken = 0
-    for entry in night.entries:
-        if entry.kind == "wave.finished":
-            outcomes = [o["outcome"] for o in entry.data["outcomes"].values()]
-            gate = night.incident.proposals["P-1"].content["gate"]
-            failed = outcomes.count("failed")
-            if failed > allowed(gate["max_failed"], len(outcomes)):
-                broken = entry.seq
-        assert not (broken and entry.kind == "wave.started"), "\n".join(night.story())
-        if broken and entry.kind == "hosts.updated":
-            assert not entry.data["purpose"], "\n".join(night.story())
+    """No run that was asked for after a wave broke its limits has touched any host."""
+    limit = night.incident.proposals["P-1"].content["gate"]["max_failed"]
+    broken = [
+        e.at
+        for e in night.entries
+        if e.kind == "wave.finished"
+        and sum(o["outcome"] == "failed" for o in e.data["outcomes"].values())
+        > allowed(limit, len(e.data["outcomes"]))
+    ]
+    wrote = {ident for host in night.fleet.values() for ident in host.writes}
+    for run in night.store.runs("INC-1"):
+        assert run.queued_at is not None
+        late = bool(broken) and run.queued_at > broken[0]
+        assert not (late and run.ident in wrote), "\n".join(night.story())
 
 
 def _only_known_down(night: Night, down: set[str]) -> bool:
