@@ -181,9 +181,7 @@ def hypothesis(case: Case) -> str:
     if match.get("no_knob"):
         rows.append(f"- Nothing can be turned off: {inline(match['no_knob'])}")
     for near in (match.get("near") or [])[:5]:
-        rows.append(
-            f"- Not {inline(near['runbook'])}: {inline(near['why'])}"
-        )
+        rows.append(f"- Not {inline(near['runbook'])}: {inline(near['why'])}")
     lines = [
         f"line {e['line']}: {e['text']}" for one in candidates[:1] for e in one["evidence"]
     ] or [f"line {e['number']}: {e['text']}" for e in report.get("evidence", [])]
