@@ -209,4 +209,5 @@ def test_alerts_that_alertmanager_cut_off_are_noted(bot: Bot, alertmanager: Aler
     alertmanager.post(*[{**one, "startsAt": now} for one in fired])
     name = incident(bot, "acme_brief")
     assert crashes(bot, name) == 2
-    assert [e["data"]["cut"] for e in bot.timeline(name) if e["kind"] == "alert.received"] == [3, 0]
+    assert [e["data"]["cut"] for e in bot.timeline(name) if e["kind"] == "alert.received"] == [3, 3]
+    assert "the sender left 3 alerts out" in bot.cli("status", name).stdout

@@ -222,7 +222,7 @@ def test_init_lays_out_a_site_with_which_the_bot_serves(tmp_path: Path):
 def test_chat_reads_commands_from_a_pipe(bot: Bot):
     lines = "incidents\n\nstat-us INC-1\nnote INC-1 x\nstatus INC-1\nquit\nincidents\n"
     answer = cli("chat", url=bot.url, text=lines)
-    assert answer.returncode == 0
+    assert answer.returncode == 2  # the worst of what was said: bad input
     assert answer.stdout.count("1 incidents") == 1
     assert "unknown command 'stat-us'. Next: did you mean 'status'?" in answer.stdout
     assert "note needs to know who you are" in answer.stdout
