@@ -292,6 +292,10 @@ class Night:
     def entries(self) -> list[Entry]:
         return self.store.entries("INC-1")
 
+    def runs(self) -> list[Run]:
+        """Return the incident's runs."""
+        return self.store.runs("INC-1")
+
     def kinds(self) -> list[str]:
         return [e.kind for e in self.entries]
 

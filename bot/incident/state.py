@@ -67,6 +67,7 @@ MOVES: Mapping[ProposalState, frozenset[ProposalState]] = {
     ProposalState.APPROVED: frozenset(
         {
             ProposalState.RUNNING,
+            ProposalState.ABORTED,
             ProposalState.EXPIRED,
             ProposalState.REJECTED,
             ProposalState.SUPERSEDED,

@@ -118,9 +118,7 @@ def abort(site: Site, name: str, actor: Actor, why: str = "") -> str:
             raise ConflictError(
                 f"{name} is {proposal.state}: there is nothing to abort", next="see 'status'"
             )
-        for run in tx.runs(incident):
-            if run.state in {"queued", "running"} and run.spec.get("proposal") == name:
-                tx.cancel(run.ident)
+        _stop_runs(tx, incident, name)
         tx.append(
             incident,
             Draft(
@@ -133,6 +131,13 @@ def abort(site: Site, name: str, actor: Actor, why: str = "") -> str:
         )
         tx.wake(incident, site.clock.now())
     return f"{name} aborted: its runs are being stopped and the hosts in flight are read back"
+
+
+def _stop_runs(tx: Transaction, incident: str, proposal: str) -> None:
+    """Ask every live run of a proposal to stop."""
+    for run in tx.runs(incident):
+        if run.state in {"queued", "running"} and run.spec.get("proposal") == proposal:
+            tx.cancel(run.ident)
 
 
 def pause(site: Site, name: str, actor: Actor) -> str:
@@ -157,6 +162,7 @@ def release(site: Site, incident: str, actor: Actor) -> str:
         now = refold(tx, incident)
         if now.hold.state != "active" or now.hold.proposal is None:
             raise ConflictError(f"{incident} has no active hold", next="see 'status'")
+        _stop_runs(tx, incident, now.hold.proposal)
         owed = sorted(h.name for h in now.hosts.values() if h.outcome == "owed")
         note = f"; still owed and now left alone: {', '.join(owed)}" if owed else ""
         tx.append(

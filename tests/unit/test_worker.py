@@ -283,3 +283,23 @@ def _only_known_down(night: Night, down: set[str]) -> bool:
         if o["outcome"] not in {"verified", "not_applicable"}
     }
     return not bad and wrong <= down
+
+
+def test_an_approved_proposal_can_be_aborted_before_it_starts(begin: Begin):
+    night = begin()
+    night.approve()
+    assert night.state() == "approved"
+    approve.abort(night.site, "P-1", EVE, "wrong fleet")
+    for _ in range(5):
+        night.turn()
+    assert night.state() == "aborted"
+    assert not any(host.writes for host in night.fleet.values())
+
+
+def test_a_release_stops_the_runs_that_are_under_way(begin: Begin):
+    night = begin()
+    night.approve()
+    night.go(lambda: night.incident.hold.state == "active")
+    night.go(lambda: any(r.kind == "check" and r.state == "queued" for r in night.runs()))
+    approve.release(night.site, "INC-1", DANA)
+    assert all(run.state not in {"queued", "running"} or run.cancel for run in night.runs())
