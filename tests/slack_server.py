@@ -226,7 +226,7 @@ class Relay:
     def deliver(self, body: dict[str, Any], *, wait: bool = True) -> float:
         """Send an envelope to every connected bot; return the seconds until the first ack."""
         frame = _frame(json.dumps(body).encode())
-        assert self._bots, "no bot is connected"
+        until(lambda: self._bots, "a bot is connected")
         began = time.monotonic()
         for bot, lock in list(self._bots.items()):
             with lock:
