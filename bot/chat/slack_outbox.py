@@ -94,7 +94,7 @@ class Outbox:
                 self.trouble = ""
             except HoldfastError as error:
                 self._later(row.id, error)
-            except Exception as error:
+            except Exception as error:  # one odd incident must not silence the others
                 log.exception("an incident cannot be shown", extra={"incident": row.id})
                 self._later(row.id, error)
 

@@ -95,8 +95,10 @@ def supervise(site: Site, fleet: FleetPart, state: Path, ident: str, worker: str
     finally:
         _persistently(site, lambda: site.store.unlock_hosts(run.ident))
     # A hold is checked for days: a check that went well leaves nothing on the disk.
-    used = directory / "env" if report.trouble or run.kind != "check" else directory
-    shutil.rmtree(used, ignore_errors=True)
+    # Of the others the hosts' connection settings go, which may hold passwords.
+    quiet = run.kind == "check" and not report.trouble
+    for used in [directory] if quiet else [directory / "env", directory / "inventory"]:
+        shutil.rmtree(used, ignore_errors=True)
     return True
 
 
