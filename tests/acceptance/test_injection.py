@@ -219,7 +219,10 @@ def test_no_secret_of_the_bot_lies_where_ansible_was(bot: Bot, told: dict[str, A
     assert SECRET not in (bot.site / "serve.log").read_text()
 
 
-def test_a_playbook_cannot_read_the_bots_secrets_from_its_environment(bot: Bot):
+def test_a_playbook_cannot_read_the_bots_secrets_from_its_environment(
+    bot: Bot, told: dict[str, Any]
+):
+    del told  # its incident is the first, in whatever order the tests run
     text = oops.console(oops.SACK, "6.1.0", CHANCE).replace("tcp_shifted_skb", "acme_spy")
     (incident,) = bot.post(oops.crashed("web-02", text, START)).json()["incidents"]
     wait_for(lambda: "exposure.probed" in bot.log(incident), 40, lambda: bot.log(incident))
