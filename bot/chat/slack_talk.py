@@ -125,8 +125,7 @@ def say(site: Site, line: str, actor: Actor) -> Card:
         return dispatch(site, parse(line), actor).card
     except HoldfastError as error:
         return sorry(error)
-    except Exception:
-        # The top of the chat: whatever it was, the person must be told something.
+    except Exception:  # the top of the chat: the person must be told something
         log.exception("a command failed", extra={"actor": actor.id})
         return Card(
             title="the bot failed at this; it is not known whether anything was changed",

@@ -137,7 +137,7 @@ def _start(machine: Machine, go: int, unwanted: Iterable[int], ready: int) -> in
         if pid == 0:
             _become(machine, go, ready)
         os.write(file, str(pid).encode())
-    except BaseException:
+    except BaseException:  # whatever it was, a forked child must end here
         traceback.print_exc()
         raise
     finally:

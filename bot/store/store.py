@@ -32,7 +32,7 @@ def open_store(url: str, *, secret: bytes, clock: Clock) -> SqlStore:
     store = SqlStore(dialect, secret=secret, clock=clock)
     try:
         store.migrate()
-    except BaseException:
+    except BaseException:  # also on Ctrl-C no connection stays open
         store.close()
         raise
     return store
