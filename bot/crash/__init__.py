@@ -11,14 +11,17 @@ from dataclasses import replace
 from typing import IO
 
 from bot.crash.reader import headlines, read_records
-from bot.crash.report import CrashReport, Frame, Kind, Line, Skipped
+from bot.crash.report import (
+    ALL,
+    KERNEL_CRASH,
+    CrashReport,
+    Evidence,
+    Frame,
+    Kind,
+    Line,
+    Skipped,
+)
 from bot.crash.transport import records
-
-KERNEL_CRASH = frozenset(Kind)
-"""The kinds that mean: this kernel crashed, hung or complained about itself."""
-
-ALL = frozenset(Kind)
-"""Every kind that can be read."""
 
 _LEAD = 80
 
@@ -64,6 +67,7 @@ __all__ = [
     "ALL",
     "KERNEL_CRASH",
     "CrashReport",
+    "Evidence",
     "Frame",
     "Kind",
     "Line",

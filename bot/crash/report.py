@@ -1,7 +1,8 @@
-"""What one crash report says: frozen data, no reading."""
+"""What one crash report says: data, no reading."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -9,6 +10,7 @@ from enum import StrEnum
 class Kind(StrEnum):
     """What sort of crash. The value is the published name."""
 
+    # The kernel crashed, hung, or complained about itself.
     NULL_DEREF = "null-deref"
     PAGE_FAULT = "page-fault"
     GPF = "gpf"
@@ -19,7 +21,6 @@ class Kind(StrEnum):
     HARD_LOCKUP = "hard-lockup"
     HUNG_TASK = "hung-task"
     RCU_STALL = "rcu-stall"
-    OOM = "oom"
     DOUBLE_FAULT = "double-fault"
     DIVIDE_ERROR = "divide-error"
     INVALID_OPCODE = "invalid-opcode"
@@ -27,22 +28,122 @@ class Kind(StrEnum):
     LOCKDEP = "lockdep"
     OTHER = "other"
 
+    # The kernel lives on, something else died: evidence where a crash follows.
+    OOM = "oom"
+    ALLOCATION_FAILURE = "allocation-failure"
+    MACHINE_CHECK = "machine-check"
+    FILESYSTEM = "filesystem"
+    STORAGE = "storage"
+
+    # The kernel takes note of a limit or of odd hardware.
+    LIMIT = "limit"
+    NOTICE = "notice"
+
+    # A program died.
+    SEGFAULT = "segfault"
+    SERVICE = "service-failure"
+    COREDUMP = "coredump"
+    ABORT = "abort"
+    USER_SANITIZER = "user-sanitizer"
+    PYTHON = "python-exception"
+    JAVA = "java-exception"
+    GO = "go-panic"
+    RUST = "rust-panic"
+    NODE = "node-exception"
+
+
+EVENTS = frozenset(
+    {Kind.OOM, Kind.ALLOCATION_FAILURE, Kind.MACHINE_CHECK, Kind.FILESYSTEM, Kind.STORAGE}
+)
+"""Kinds after which the kernel lives on: reported only where no crash is."""
+
+NOTICES = frozenset({Kind.LIMIT, Kind.NOTICE})
+"""Kinds that are no crash at all."""
+
+USERLAND = frozenset(
+    {
+        Kind.SEGFAULT,
+        Kind.SERVICE,
+        Kind.COREDUMP,
+        Kind.ABORT,
+        Kind.USER_SANITIZER,
+        Kind.PYTHON,
+        Kind.JAVA,
+        Kind.GO,
+        Kind.RUST,
+        Kind.NODE,
+    }
+)
+"""Kinds of programs that died."""
+
+KERNEL_CRASH = frozenset(Kind) - NOTICES - USERLAND
+"""The kinds that mean: this kernel crashed, hung, complained about itself, or lost a part."""
+
+ALL = frozenset(Kind)
+"""Every kind that can be read: notices of the kernel and crashes of programs too."""
+
+TAINTS: Mapping[str, str] = {
+    "P": "proprietary module",
+    "F": "module loaded by force",
+    "S": "processor out of specification",
+    "R": "module unloaded by force",
+    "M": "machine check",
+    "B": "bad page",
+    "U": "set by user space",
+    "D": "died before",
+    "A": "ACPI table overridden",
+    "W": "warned before",
+    "C": "staging driver",
+    "I": "firmware bug worked around",
+    "O": "out-of-tree module",
+    "E": "unsigned module",
+    "L": "soft lockup before",
+    "K": "live patch",
+    "X": "auxiliary, set by the distribution",
+    "T": "randomised structure layout",
+    "N": "test module",
+    "J": "fwctl module",
+}
+"""Taint letters in words, after the kernel's ``admin-guide/tainted-kernels``; ``G`` means no ``P``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line of the text that was read: ``number`` counts from 1."""
+    """One line of the text that was read: ``number`` counts from 1.
+
+    ``role`` says what it proves: ``headline``, ``pointer`` (the instruction pointer) or ``frame``.
+    """
 
     number: int
     text: str
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A line before the crash that may explain it: a hypothesis, never a finding.
+
+    ``kind`` is one of ``memory-pressure``, ``disk``, ``thermal``, ``machine-check``,
+    ``time-jump``, ``firmware``, ``limit``; ``line`` counts from 1.
+    """
+
+    kind: str
+    line: int
+    text: str
+    label: str = "hypothesis"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One frame of the call trace; ``reliable`` is false for frames printed with ``?``."""
+    """One frame of the call trace; ``reliable`` is false for frames printed with ``?``.
+
+    ``raw`` is the symbol as printed, ``location`` file:line where the trace is symbolised.
+    """
 
     function: str
     raw: str
     module: str | None = None
+    location: str | None = None
     reliable: bool = True
     line: int = 0
 
@@ -59,9 +160,11 @@ class Skipped:
 class CrashReport:
     """One crash as read from console text.
 
-    ``evidence`` holds the lines that decided (headline, instruction pointer, deciding frame).
-    ``start`` and ``end`` are line numbers, counted from 1, both inclusive.
-    ``consequence`` is true for a report that follows an earlier one in the same text.
+    ``evidence`` holds the lines that decided, ``context`` what stood before them and may be the
+    hidden cause. ``details`` are further facts of the kind, e.g. ``victim``, ``cgroup`` and
+    ``constraint`` of an OOM kill, ``object`` of a segfault. ``start`` and ``end`` are line
+    numbers, counted from 1, both inclusive. ``consequence`` is true for a report that follows an
+    earlier one in the same text.
     """
 
     title: str
@@ -80,15 +183,21 @@ class CrashReport:
     trace: tuple[Frame, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     evidence: tuple[Line, ...] = ()
+    context: tuple[Evidence, ...] = ()
+    details: Mapping[str, str] = field(default_factory=dict)
     panicked: bool = False
     consequence: bool = False
     corrupted: bool = False
     corrupted_reason: str | None = None
     start: int = 1
     end: int = 1
-    boot_id: str | None = field(default=None)
 
     @property
     def signature(self) -> str:
         """The stable key ``kind:function:module``; ``-`` stands for an unknown part."""
         return f"{self.kind.value}:{self.function or '-'}:{self.module or '-'}"
+
+    @property
+    def taint_words(self) -> tuple[str, ...]:
+        """The taint letters in words, in the order printed."""
+        return tuple(TAINTS[letter] for letter in self.taint or "" if letter in TAINTS)
