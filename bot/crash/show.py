@@ -7,7 +7,7 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
-from bot.crash.report import CrashReport, Frame, Kind, Line, Skipped
+from bot.crash.report import CrashReport, Evidence, Frame, Kind, Line, Skipped
 
 MAX_SHOWN = 12
 """Frames and skipped functions that are shown each; the rest is counted."""
@@ -16,10 +16,11 @@ Styled = tuple[str, str]
 """A style (``headline``, ``warning``, ``guilty``, ``why``, ``fact``, ``frame``, ``dim``), a text."""
 
 _FACTS = ("release", "arch", "taint", "comm", "pid", "cpu", "hardware")
-_PARTS: dict[str, type[Frame | Skipped | Line]] = {
+_PARTS: dict[str, type[Frame | Skipped | Line | Evidence]] = {
     "trace": Frame,
     "skipped": Skipped,
     "evidence": Line,
+    "context": Evidence,
 }
 
 
@@ -79,7 +80,9 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, (Frame, Skipped, Line)):
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (Frame, Skipped, Line, Evidence)):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     return value
 
