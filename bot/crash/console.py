@@ -58,6 +58,12 @@ class Console:
         self.lines, self._numbers = opened, numbers
         return places
 
+    @property
+    def end(self) -> int:
+        """How many lines there are, without the empty one behind the last line break."""
+        lines = self.lines
+        return len(lines) - (1 if lines and not lines[-1] else 0)
+
     def number(self, at: int) -> int:
         """Return the number, from 1, of the original line that holds line ``at``."""
         return (self._numbers[at] if self._numbers is not None else at) + 1

@@ -27,12 +27,16 @@ _DEAD = re.compile(r"LOCKUP on cpu (?P<cpu>\d+)")
 _LOCKED = re.compile(r"stuck for \d+s! \[(?P<comm>.{1,32}):(?P<pid>\d+)\]")
 _BLOCKED = re.compile(r"INFO: task (?P<comm>.{1,32}):(?P<pid>\d+) (?:blocked|can't die)")
 
+_OF_HEADLINE = (
+    ("stuck for", (_LOCKED, _STUCK)),
+    ("INFO: task ", (_BLOCKED,)),
+    ("LOCKUP on cpu", (_DEAD,)),
+)
+"""What headlines tell about the task: it is the one that hangs, not the one that noticed."""
+
 _FACTS = (
     ("ainted", "release", (_VERSION,)),
     ("ainted: ", "taint", (_TAINT_WORDS,)),
-    ("stuck for", "comm", (_LOCKED, _STUCK)),
-    ("INFO: task ", "comm", (_BLOCKED,)),
-    ("LOCKUP on cpu", "cpu", (_DEAD,)),
     ("CPU", "cpu", (_CPU,)),
     ("Linux version", "release", (_LINUX,)),
 )
@@ -84,6 +88,12 @@ def machine(before: str, window: Window, pointer: int | None) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     buffer, texts = window.buffer, window.texts
+    for word, patterns in _OF_HEADLINE:
+        if word in texts[0]:
+            for pattern in patterns:
+                match = pattern.search(texts[0][:512])
+                if match is not None:
+                    _keep(match.groupdict(), found)
     at = buffer.find("omm: ")
     if at >= 0:
         line = _line(buffer, at)

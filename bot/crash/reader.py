@@ -129,7 +129,7 @@ def read_console(console: Console, kinds: Collection[Kind]) -> list[CrashReport]
     if not reports and unknown is not None:
         head = heads[unknown]
         window = cut(console, heads, unknown, MAX_AHEAD)
-        reports.append(_Case(console, window, head).plain(known=False, consequence=False))
+        reports.append(_Case(console, window, head).plain(None, consequence=False))
     return reports
 
 
@@ -181,7 +181,7 @@ class _Case:
             if groups is not None:
                 names = {**match.groupdict(default=""), **groups}
                 return self._fitted(entry, match, names, consequence=consequence)
-        return self.plain(known=True, consequence=consequence)
+        return self.plain(rows[0].entry.kind, consequence=consequence)
 
     def _details(self, entry: Format) -> dict[str, str] | None:
         """Find the patterns that must follow, each on a line after the one before."""
@@ -235,7 +235,7 @@ class _Case:
             **machine(self._before(), window, verdict.pointer),
         )
 
-    def plain(self, *, known: bool, consequence: bool) -> CrashReport:
+    def plain(self, known: Kind | None, *, consequence: bool) -> CrashReport:
         """Take the headline as its own title."""
         head, window = self.head, self.window
         line = head.text[head.text.index(head.literal) :]
@@ -245,10 +245,9 @@ class _Case:
         elif known:
             reason = "the lines that belong to this headline are missing"
         number = self.console.number(head.at)
-        kind = by_literal()[head.literal][0].kind if known else None
         return CrashReport(
             title=anonymous(line),
-            kind=kind or UNNAMED.get(head.literal, Kind.OTHER),
+            kind=known or UNNAMED.get(head.literal, Kind.OTHER),
             evidence=(self._line(head.at, "headline"),),
             panicked=window.panicked,
             consequence=consequence,

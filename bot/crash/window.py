@@ -88,7 +88,7 @@ def cut(console: Console, heads: Sequence[Headline], n: int, ahead: int) -> Wind
     """Cut the window of ``heads[n]``; the ``ahead`` headlines behind it may end it."""
     first = heads[n]
     others = heads[n + 1 : n + 1 + ahead]
-    stop = min(len(console.lines), first.at + MAX_WINDOW)
+    stop = min(console.end, first.at + MAX_WINDOW)
     texts, places = _same_context(console, first, stop)
     texts.insert(0, first.text)
     panicked = PANIC in first.text
@@ -145,16 +145,35 @@ def _same_context(
         if len(texts) == len(region):
             return texts, range(first.at, stop)
     places = [at for at, line in enumerate(region, begin) if line[edge:width] == tag]
-    odd = [
-        at
-        for at, line in enumerate(region, begin)
-        if line[edge:width] != tag and line[edge : edge + 2] != "]["
-    ]
-    strays = [at for at in odd if console.bare(at)[1] == context]
+    strays = [] if _even(console, region, edge) else _strays(console, begin, region, prefix)
     if strays:
         places = sorted([*places, *strays])
         return [console.bare(at)[0][:MAX_LINE] for at in places], [first.at, *places]
     return [lines[at][width:MAX_LINE] for at in places], [first.at, *places]
+
+
+def _even(console: Console, region: Sequence[str], edge: int) -> bool:
+    """Tell whether all stamps are of one width: time only grows, so two of them are enough."""
+    return (
+        len(region) > 0
+        and region[0][edge : edge + 1] == region[-1][edge : edge + 1] == "]"
+        and console.text.count("\n[") >= len(console.lines) - 1
+    )
+
+
+def _strays(console: Console, begin: int, region: Sequence[str], prefix: str) -> list[int]:
+    """Return the lines of the context of ``prefix`` whose stamp is wider, narrower or hidden."""
+    width, edge = len(prefix), prefix.index("]")
+    tag = prefix[edge:]
+    context = console.bare(begin - 1)[1]
+    return [
+        at
+        for at, line in enumerate(region, begin)
+        if line[edge:width] != tag
+        and line[edge : edge + 2] != "]["
+        and "] " in line
+        and console.bare(at)[1] == context
+    ]
 
 
 def _slowly(
