@@ -18,7 +18,9 @@ class Console:
     each of them a line of its own; ``number`` still tells the line of the original text.
     """
 
-    __slots__ = ("_bared", "_numbers", "_original", "_shown", "lines", "text")
+    __slots__ = (
+        "_bared", "_numbers", "_original", "_shown", "all_cpus", "injected", "lines", "text",
+    )  # fmt: skip
 
     def __init__(self, original: str | bytes) -> None:
         """Mend the characters of ``original``; nothing is split yet."""
@@ -31,6 +33,10 @@ class Console:
         self.lines: Sequence[str] = ()
         self._numbers: list[int] | None = None
         self._bared: dict[int, tuple[str, str]] = {}
+        self.injected = False
+        """Whether fault injection printed traces into this text."""
+        self.all_cpus = False
+        """Whether one processor asked the others for their traces."""
 
     def unfold(self, hits: Sequence[int]) -> Sequence[int]:
         """Split the text around the lines ``hits`` (from 0); return where they are in ``lines``.

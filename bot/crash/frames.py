@@ -30,6 +30,23 @@ POINTER = re.compile(
 POINTER_WORDS = ("IP", "pc :", "pc:", "PC is at", "epc", "TPC", "PSW", "--- interrupt")
 """Words of which every line with an instruction pointer holds one."""
 
+def _first_words(*words: str) -> frozenset[str]:
+    """Return how lines begin that begin with one of ``words`` behind up to three blanks."""
+    return frozenset((" " * blanks + word)[:4] for word in words for blanks in range(4))
+
+
+POINTER_MARKS = _first_words(
+    "RIP:", "RIP ", "EIP:", "EIP ", "IP: ", "IP [", "NIP:", "NIP ", "pc :", "pc: ", "PC i", "epc ", "TPC:", "Krnl",
+    "--- i", "IAOQ", "ERA ", "era ", "Pc i",
+)  # fmt: skip
+TASK_MARKS = _first_words("CPU:", "CPU ", "Pid:", "PID:", "Comm", "Hard", "task", "Modu", "Taint")
+END_MARKS = _first_words("---[", "Rebo", "Kern")
+START_MARKS = _first_words(
+    "Call", "Allo", "Free", "back", "Back", "stac", "Unin", "stat", "Trac", "unre", "<IRQ", "Stac",
+)  # fmt: skip
+MARKS = POINTER_MARKS | TASK_MARKS | END_MARKS | START_MARKS
+"""The first four characters of the lines that tell something; four blanks tell nothing."""
+
 TRACE = re.compile(r"Call [Tt]race:|Backtrace:")
 
 TRACE_STARTS = (
@@ -109,6 +126,10 @@ def parse(text: str) -> Parsed:
 
 
 def _parse(text: str) -> Parsed:
+    if "+0x" in text:
+        quick = _quick(text)
+        if quick is not None:
+            return quick
     match = FRAME.match(text)
     if match is not None:
         names: tuple[str, ...] = (match[1],)
@@ -126,6 +147,25 @@ def _of_arm(text: str) -> tuple[str, ...]:
     return ()
 
 
+def _quick(text: str) -> Parsed | None:
+    """Read the usual ``[<addr>] ? name.suffix+0x1/0x2 [module]`` without patterns."""
+    front, _, back = text.partition("+0x")
+    raw = front.rpartition(" ")[2]
+    lead = front[: len(front) - len(raw)].strip()
+    if lead and lead != "?" and (lead[0] != "[" or lead[-1] not in "]?"):
+        return None
+    if not raw.replace(".", "").isidentifier() or raw[0] == "." or not raw.isascii():
+        return None
+    sizes, _, module = back.partition(" ")
+    if "/0x" not in sizes or (module and (module[0] != "[" or "]" not in module)):
+        return None
+    module = module[1:].partition("]")[0].partition(" ")[0]
+    frame = Frame(
+        function=name_of(raw), raw=raw, module=module or None, reliable=not lead.endswith("?")
+    )
+    return Parsed((raw.partition(".")[0],), frame, not frame.reliable)
+
+
 def _frame(text: str) -> Frame | None:
     match = _DETAIL.search(text) or _INLINE.match(text)
     if match is None:
@@ -138,6 +178,11 @@ def _frame(text: str) -> Frame | None:
         location=match["src"],
         reliable=not doubtful(text),
     )
+
+
+def starts_trace(text: str) -> bool:
+    """Tell whether a line announces a trace."""
+    return any(hint in text for hint in START_HINTS) and ANY_START.search(text) is not None
 
 
 def place(text: str, function: str) -> tuple[str | None, str | None]:

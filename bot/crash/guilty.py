@@ -8,7 +8,14 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from bot.crash.formats import Format, Pick, Steps
-from bot.crash.frames import INTERLEAVED, POINTER_WORDS, names_of, parse
+from bot.crash.frames import (
+    INTERLEAVED,
+    POINTER_MARKS,
+    POINTER_WORDS,
+    START_MARKS,
+    names_of,
+    parse,
+)
 from bot.crash.report import Skipped
 from bot.crash.scan import needed
 from bot.crash.skips import ANCHORS, CROSS_CALL, HANG_GROUPS, HANG_SKIP, rule_of
@@ -55,7 +62,7 @@ class _Walk:
         self.broken: str | None = None
         # Fault injection prints traces into other traces; without it nothing can be mixed in,
         # and for the first good frame the rest of the trace need not be read.
-        self.mixed = "should_fail" in window.buffer
+        self.mixed = window.injected
         self.hasty = entry.pick is Pick.TOP and steps.count(None) < 2 and not self.mixed
 
     def run(self) -> Verdict:
@@ -78,7 +85,10 @@ class _Walk:
 
     def _seek(self, wanted: re.Pattern[str]) -> None:
         """Go on behind the next line that fits; its groups are names of suspects."""
-        texts, words, search = self.texts, _words(wanted), wanted.search
+        marks = None if self.mixed else _marks(wanted)
+        if marks is not None and self._among(wanted, marks):
+            return
+        texts, words = self.texts, _words(wanted)
         for line in range(self.at, self.stop):
             text = texts[line]
             if self.mixed and "should_fail" in text and INTERLEAVED.match(text):
@@ -90,23 +100,43 @@ class _Walk:
                     break
             else:
                 continue
-            if " ? " in text and "<EOI>" not in text:
-                continue
-            match = search(text)
-            if match is not None:
-                self.at = line + 1
-                names = [group for group in match.groups() if group]
-                if names:
-                    if self.pointer is None:
-                        self.pointer = line
-                    self._suspect(names, line)
+            if self._fits(wanted, line):
                 return
         self.at = self.stop
+
+    def _among(self, wanted: re.Pattern[str], marks: frozenset[str]) -> bool:
+        """Look among the lines that begin as such lines do; they nearly always do."""
+        texts = self.texts
+        if self.at == 0 and self._fits(wanted, 0):
+            return True
+        for line in self.window.marks:
+            if line >= self.at and texts[line][:4] in marks:
+                if line >= self.stop:
+                    return False
+                if self._fits(wanted, line):
+                    return True
+        return False
+
+    def _fits(self, wanted: re.Pattern[str], line: int) -> bool:
+        text = self.texts[line]
+        if " ? " in text and "<EOI>" not in text:
+            return False
+        match = wanted.search(text)
+        if match is None:
+            return False
+        self.at = line + 1
+        names = [group for group in match.groups() if group]
+        if names:
+            if self.pointer is None:
+                self.pointer = line
+            self._suspect(names, line)
+        return True
 
     def _collect(self, following: re.Pattern[str] | None) -> int:
         """Collect frames until a trace begins or ``following`` fits; say how many steps to skip."""
         texts = self.texts
         end = next((line for line in self.window.starts if line >= self.at), self.stop)
+        end = min(end, self.stop)
         for line in range(self.at, end):
             text = texts[line]
             if self.mixed and "should_fail" in text and INTERLEAVED.match(text):
@@ -139,6 +169,14 @@ class _Walk:
     def _close(self) -> None:
         self.found.append(_pick(self.suspects, self.entry.pick))
         self.suspects = []
+
+
+@lru_cache(maxsize=256)
+def _marks(pattern: re.Pattern[str]) -> frozenset[str] | None:
+    """Return how the lines that fit ``pattern`` usually begin; None: in any way."""
+    if pattern.pattern.startswith(("(?:IP", "(?:(?:IP")):
+        return POINTER_MARKS
+    return START_MARKS if "Call [Tt]race" in pattern.pattern else None
 
 
 @lru_cache(maxsize=256)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bot.crash.frames import TASK_MARKS
 from bot.crash.window import Window
 
 _TAINT = (
@@ -35,15 +36,16 @@ _OF_HEADLINE = (
 """What headlines tell about the task: it is the one that hangs, not the one that noticed."""
 
 _FACTS = (
-    ("ainted", "release", (_VERSION,)),
-    ("ainted: ", "taint", (_TAINT_WORDS,)),
-    ("CPU", "cpu", (_CPU,)),
-    ("Linux version", "release", (_LINUX,)),
+    ("omm: ", (_TASK, _OLD_HARDWARE)),
+    ("Hardware name: ", (_HARDWARE,)),
+    ("ainted", (_VERSION, _TAINT_WORDS)),
+    ("CPU", (_CPU,)),
+    ("Linux version", (_LINUX,)),
 )
-"""Where facts stand that no task line told: a word of the line, what is missing, the patterns."""
+"""Where facts stand: a word of the line, and the patterns that read it. Earlier lines win."""
 
-MAX_TRIES = 4
-"""Lines with the word of a fact that are tried."""
+MAX_BEFORE = 64 * 1024
+"""Characters before a report that may tell the kernel release."""
 
 _ARCHITECTURES = (
     ("RIP: ", "x86_64", re.compile(r"^\s*RIP: ")),
@@ -87,29 +89,22 @@ def machine(before: str, window: Window, pointer: int | None) -> dict[str, Any]:
     report win over those in front of it. ``pointer`` is its line with the instruction pointer.
     """
     found: dict[str, Any] = {}
-    buffer, texts = window.buffer, window.texts
+    texts = window.texts
     for word, patterns in _OF_HEADLINE:
         if word in texts[0]:
-            for pattern in patterns:
-                match = pattern.search(texts[0][:512])
-                if match is not None:
-                    _keep(match.groupdict(), found)
-    at = buffer.find("omm: ")
-    if at >= 0:
-        line = _line(buffer, at)
-        match = _TASK.search(line)
-        if match is not None:
-            _keep(match.groupdict(), found)
-            old = _OLD_HARDWARE.search(line)
-            if old is not None:
-                found["hardware"] = old["hardware"].strip()
-    at = buffer.find("Hardware name: ")
-    if at >= 0:
-        match = _HARDWARE.match(buffer, at)
-        if match is not None:
-            found["hardware"] = match["hardware"].strip()
-    if len(found) < 6:
-        _look(buffer, found)
+            _read(texts[0], patterns, found)
+            for text in texts[1:3]:
+                if "ainted" in text:
+                    _read(text, (_VERSION, _TAINT_WORDS), found)
+    for line in window.marks:
+        if line >= window.keep:
+            break
+        text = texts[line]
+        if text[:4] in TASK_MARKS:
+            for word, patterns in _FACTS:
+                if word in text:
+                    _read(text, patterns, found)
+                    break
     if "release" not in found and before:
         at = before.rfind("Linux version")
         match = _LINUX.match(before, at) if at >= 0 else None
@@ -126,37 +121,24 @@ def machine(before: str, window: Window, pointer: int | None) -> dict[str, Any]:
     return found
 
 
-def _line(text: str, at: int) -> str:
-    """Return the line of ``text`` around ``at``."""
-    end = text.find("\n", at)
-    return text[text.rfind("\n", 0, at) + 1 : end if end >= 0 else len(text)][:512]
-
-
-def _look(buffer: str, found: dict[str, Any]) -> None:
-    for word, missing, patterns in _FACTS:
-        if missing in found:
-            continue
-        at = -1
-        for _ in range(MAX_TRIES):
-            at = buffer.find(word, at + 1)
-            if at < 0:
-                break
-            line = _line(buffer, at)
-            matches = [match for pattern in patterns if (match := pattern.search(line))]
-            for match in matches:
-                _keep(match.groupdict(), found)
-            if matches:
-                break
+def _read(text: str, patterns: Sequence[re.Pattern[str]], found: dict[str, Any]) -> None:
+    for pattern in patterns:
+        match = pattern.search(text[:512])
+        if match is not None:
+            _keep(match.groupdict(), found)
 
 
 def _architecture(window: Window, pointer: str, found: Mapping[str, Any]) -> str | None:
     if pointer.startswith("RIP: "):
         return "x86_64"
-    buffer = window.buffer
-    for word, arch, pattern in _ARCHITECTURES:
-        at = buffer.find(word)
-        if at >= 0 and pattern.search(_line(buffer, at)):
-            return arch
+    texts = window.texts[: window.keep]
+    if len(texts) > 1:
+        buffer = "\n".join(texts)
+        for word, arch, pattern in _ARCHITECTURES:
+            if word in buffer:
+                text = texts[buffer.count("\n", 0, buffer.index(word))]
+                if pattern.search(text[:512]):
+                    return arch
     release = found.get("release", "")
     return next((arch for pattern, arch in _BY_RELEASE if pattern.search(release)), None)
 

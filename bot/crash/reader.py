@@ -30,7 +30,7 @@ from bot.crash.scan import Scanner, needed
 from bot.crash.titles import anonymous, stamped
 from bot.crash.trace import broken_trace, trace_of
 from bot.crash.transport import STAMPED, foreign
-from bot.crash.window import Headline, Window, cut
+from bot.crash.window import ALL_CPUS, INJECTION, Headline, Window, cut
 
 MAX_REPORTS = 32
 """Reports of one text; whatever follows is a consequence of a consequence."""
@@ -49,7 +49,8 @@ _CLOSING = ("---[ end ", "Rebooting in", "Kernel Offset:")
 
 @lru_cache(maxsize=1)
 def _scanner() -> Scanner:
-    return Scanner([re.escape(literal) for literal in (*by_literal(), *INTRUDERS)])
+    words = (*by_literal(), *INTRUDERS, ALL_CPUS, INJECTION)
+    return Scanner([re.escape(word) for word in words])
 
 
 @lru_cache(maxsize=1)
@@ -80,6 +81,8 @@ def headlines(console: Console) -> list[Headline]:
         else:
             if any(intruder in text for intruder in INTRUDERS):
                 found.append(Headline(at, text, context, ""))
+            console.injected = console.injected or INJECTION in text
+            console.all_cpus = console.all_cpus or ALL_CPUS in text
     return found
 
 
@@ -311,9 +314,11 @@ class _Case:
         return Line(number=self.console.number(at), text=self.console.shown(at), role=role)
 
     def _end(self, last: int) -> int:
-        for word in _CLOSING:
-            last = max(last, self.window.find(word))
-        return self.console.number(self.window.places[last])
+        window = self.window
+        for line in window.marks:
+            if last < line < window.keep and window.texts[line].lstrip().startswith(_CLOSING):
+                last = line
+        return self.console.number(window.places[last])
 
 
 def _names(groups: dict[str, str], verdict: Verdict) -> dict[str, str]:

@@ -81,12 +81,6 @@ class Scanner:
         """Return the numbers (from 0, rising) of the lines of ``text`` that hold a pattern."""
         return self._by_re2(text) if _ENGINE == "re2" else self._by_words(text)
 
-    def found(self, text: str) -> bool:
-        """Tell whether any line of ``text`` holds a pattern."""
-        if _ENGINE == "re2":
-            return self._compiled().search(_encoded(text)) is not None
-        return bool(self._by_words(text))
-
     def _compiled(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - re2 has no types
         if self._re2 is None:
             options = re2.Options()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from bot.crash.frames import ANY_START, ARM_FRAME, START_HINTS, TRACE_STARTS, parse
+from bot.crash.frames import ARM_FRAME, TRACE_STARTS, parse
 from bot.crash.report import Frame
 from bot.crash.window import Window
 
@@ -22,7 +22,7 @@ class Trace(NamedTuple):
 
 def trace_of(window: Window) -> Trace:
     """Return the first call trace, guesses of the kernel among its frames."""
-    starts = window.starts
+    starts = [line for line in window.starts if line < window.keep]
     if not starts:
         return Trace((), 0)
     frames: list[Frame] = []
@@ -49,20 +49,9 @@ def broken_trace(window: Window) -> str | None:
     """Say why the traces of a report cannot be complete; None when they look whole."""
     texts = window.texts
     starts = window.starts
-    if window.keep < len(texts):
-        # What is missing may have come late, behind the headline of another crash.
-        starts = [
-            *starts,
-            *(
-                line
-                for line in range(window.keep, len(texts))
-                if any(hint in texts[line] for hint in START_HINTS)
-                and ANY_START.search(texts[line])
-            ),
-        ]
     seen = False
     first_texts = [texts[line] for line in starts]
-    for start in TRACE_STARTS:
+    for start in TRACE_STARTS if starts else ():
         n = next((n for n, text in enumerate(first_texts) if start.search(text)), None)
         if n is None:
             continue

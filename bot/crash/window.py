@@ -8,15 +8,16 @@ from typing import NamedTuple
 
 from bot.crash.console import Console
 from bot.crash.formats import CONTINUES
-from bot.crash.frames import ANY_START, START_HINTS, doubtful
+from bot.crash.frames import ANY_START, MARKS, START_MARKS, doubtful, starts_trace
 from bot.crash.transport import MAX_LINE, STAMPED
 
 MAX_WINDOW = 4000
 """Lines that are looked at behind a headline."""
 
+ALL_CPUS = "Sending NMI from CPU"
+INJECTION = "should_fail"
 PANIC = "Kernel panic - not syncing"
 DEADLOCK = "WARNING: possible circular locking dependency detected"
-_ALL_CPUS = "Sending NMI from CPU"
 _REMARK = "Disabling lock debugging due to kernel taint"
 _ENOUGH = 22
 _ENOUGH_KMSAN = 16
@@ -41,47 +42,31 @@ class Window:
     ``keep`` stand before the next crash; the others tell whether what is missing came late.
     """
 
-    __slots__ = ("_buffer", "_starts", "keep", "panicked", "places", "texts")
+    __slots__ = ("injected", "keep", "marks", "panicked", "places", "starts", "texts")
 
-    def __init__(self, texts: list[str], places: Sequence[int], keep: int, panicked: bool) -> None:  # noqa: FBT001 - a plain record
+    def __init__(self, texts: list[str], places: Sequence[int], keep: int) -> None:
         """Take the lines."""
         self.texts = texts
         self.places = places
         self.keep = keep
-        self.panicked = panicked
-        self._buffer: str | None = None
-        self._starts: list[int] | None = None
-
-    @property
-    def buffer(self) -> str:
-        """The kept texts as one text, for searches that take them all at once."""
-        if self._buffer is None:
-            texts = self.texts
-            self._buffer = "\n".join(texts if self.keep == len(texts) else texts[: self.keep])
-        return self._buffer
+        self.panicked = False
+        self.injected = False
+        self.marks = [n for n, text in enumerate(texts) if text[:4] in MARKS]
+        """The lines that begin like a register, a task, a trace or an end."""
+        self.starts = [
+            n for n in self.marks if texts[n][:4] in START_MARKS and ANY_START.search(texts[n])
+        ]
+        """The lines that start a trace."""
+        if not self.starts:
+            self.starts = [n for n, text in enumerate(texts) if starts_trace(text)]
 
     def find(self, word: str) -> int:
         """Return the first of the kept texts that holds ``word``, or -1."""
-        buffer = self.buffer
-        at = buffer.find(word)
-        return buffer.count("\n", 0, at) if at >= 0 else -1
-
-    @property
-    def starts(self) -> list[int]:
-        """Which of the kept texts start a trace, in order."""
-        if self._starts is None:
-            buffer = self.buffer
-            lines: set[int] = set()
-            for word in START_HINTS:
-                at, line, before = buffer.find(word), 0, 0
-                while at >= 0:
-                    line += buffer.count("\n", before, at)
-                    lines.add(line)
-                    before = at
-                    at = buffer.find(word, at + 1)
-            texts = self.texts
-            self._starts = [line for line in sorted(lines) if ANY_START.search(texts[line])]
-        return self._starts
+        texts = self.texts
+        for n in range(self.keep):
+            if word in texts[n]:
+                return n
+        return -1
 
 
 def cut(console: Console, heads: Sequence[Headline], n: int, ahead: int) -> Window:
@@ -111,7 +96,10 @@ def cut(console: Console, heads: Sequence[Headline], n: int, ahead: int) -> Wind
     keep = len(texts)
     if second is not None and first.context in ("", STAMPED):
         keep = bisect_left(places, second)
-    return Window(texts, places, keep, panicked)
+    window = Window(texts, places, keep)
+    window.panicked = panicked
+    window.injected = console.injected
+    return window
 
 
 def _echo(first: Headline, other: Headline, texts: list[str], places: Sequence[int]) -> int:
@@ -132,7 +120,7 @@ def _same_context(
     """
     begin = first.at + 1
     lines, context = console.lines, first.context
-    if context not in ("", STAMPED) and _ALL_CPUS in console.text:
+    if console.all_cpus and context not in ("", STAMPED):
         return _slowly(console, first, stop, all_cpus=True)
     prefix = console.prefix(first.at, first.text)
     if not prefix:
@@ -188,5 +176,5 @@ def _slowly(
         if where == context or (others and where[:1] == "C"):
             texts.append(text[:MAX_LINE])
             places.append(at)
-            others = others or (all_cpus and _ALL_CPUS in text)
+            others = others or (all_cpus and ALL_CPUS in text)
     return texts, places
