@@ -7,10 +7,10 @@ what crashed, in which function, how sure that is and which lines say so.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from typing import IO
 
-from bot.crash.reader import headlines, read_records
+from bot.crash.console import Console
+from bot.crash.reader import headlines, read_console
 from bot.crash.report import (
     ALL,
     KERNEL_CRASH,
@@ -21,7 +21,6 @@ from bot.crash.report import (
     Line,
     Skipped,
 )
-from bot.crash.transport import records
 
 _LEAD = 80
 
@@ -34,8 +33,7 @@ def read(text: str | bytes, kinds: Collection[Kind] = KERNEL_CRASH) -> list[Cras
 
     Text without a crash gives an empty list. Never raises, whatever the text holds.
     """
-    found = [report for report in read_records(records(text[:MAX_TEXT])) if report.kind in kinds]
-    return [replace(report, consequence=n > 0) for n, report in enumerate(found)]
+    return read_console(Console(text[:MAX_TEXT]), kinds)
 
 
 def read_stream(
@@ -52,11 +50,12 @@ def excerpt(text: str, limit: int = 3000) -> str:
     """
     if len(text) <= limit:
         return text
-    found = headlines(records(text[:MAX_TEXT]))
+    console = Console(text[:MAX_TEXT])
+    found = [head for head in headlines(console) if head.literal]
     if not found:
         return text[:limit]
     lines = text.split("\n")
-    number = found[0].record.number
+    number = console.number(found[0].at)
     first = lines[number - 1]
     if len(first) > limit:
         first = first[max(0, first.find(found[0].literal) - _LEAD) :]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import NamedTuple
 
 from bot.crash.report import Frame
 from bot.crash.skips import SYSCALL_PREFIXES
-from bot.crash.transport import Record
 
 PC = r"\[<?(?:0x)?[0-9a-f]+>?\]"
 FUNC = r"([a-zA-Z0-9_]+)[.+]"
@@ -27,6 +27,9 @@ POINTER = re.compile(
 )
 """An instruction pointer; the group is empty for an address without a name or in user space."""
 
+POINTER_WORDS = ("IP", "pc :", "pc:", "PC is at", "epc", "TPC", "PSW", "--- interrupt")
+"""Words of which every line with an instruction pointer holds one."""
+
 TRACE = re.compile(r"Call [Tt]race:|Backtrace:")
 
 TRACE_STARTS = (
@@ -43,16 +46,18 @@ TRACE_STARTS = (
 """Lines that start a trace; the last (riscv64) may stand without one."""
 
 ANY_START = re.compile("|".join(f"(?:{start.pattern})" for start in TRACE_STARTS))
-START_HINTS = ("race", "located", "reed", "stored to", "badaddr")
+START_HINTS = ("Call T", "Call t", "cktrace", "located", "reed", "stored to", "badaddr")
+"""Words of which every line that starts a trace holds one."""
 
 INTERLEAVED = re.compile(rf"(?: {PC})? should_fail(?:slab)?(?:\.[a-z0-9.]+)?\+0x")
 """A frame of fault injection: another trace was printed into this one."""
 
+_SOURCE = SRC.replace("(", "(?P<src>", 1)
 _DETAIL = re.compile(
     r"(?P<guess>\? )?\.?(?P<raw>[a-zA-Z0-9_$]+(?:\.[a-zA-Z0-9_.]+)?)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)"
-    rf"[)>]?(?: (?:\./)?{SRC})?(?: \[(?P<module>[a-zA-Z0-9_]+)[^\]]*\])?"
+    rf"[)>]?(?: (?:\./)?{_SOURCE})?(?: \[(?P<module>[a-zA-Z0-9_]+)[^\]]*\])?"
 )
-_INLINE = re.compile(rf"\s{{0,4}}(?P<raw>[a-zA-Z0-9_]+) {SRC} \[inline\]")
+_INLINE = re.compile(rf"\s{{0,4}}(?P<raw>[a-zA-Z0-9_]+) {_SOURCE} \[inline\]")
 
 
 @lru_cache(maxsize=16384)
@@ -73,11 +78,47 @@ def name_of(symbol: str) -> str:
     return names_of(symbol)[0]
 
 
-def candidates(text: str) -> tuple[str, ...]:
-    """Return the raw function names when ``text`` is a frame of a trace; 32-bit arm prints two."""
+class Parsed(NamedTuple):
+    """What one line of a trace holds.
+
+    ``names`` are the raw function names when it is a frame (32-bit arm prints two), ``frame``
+    everything that it says about the first, ``doubtful`` whether the kernel calls it a guess.
+    """
+
+    names: tuple[str, ...]
+    frame: Frame | None
+    doubtful: bool = False
+
+
+_NOTHING = Parsed((), None)
+_KNOWN: dict[str, Parsed] = {}
+_MAX_KNOWN = 16384
+_MAX_KEY = 160
+
+
+def parse(text: str) -> Parsed:
+    """Read one line of a trace. Equal lines are read once: kernels repeat their frames a lot."""
+    known = _KNOWN.get(text)
+    if known is None:
+        known = _parse(text)
+        if len(text) <= _MAX_KEY:
+            if len(_KNOWN) >= _MAX_KNOWN:
+                _KNOWN.clear()
+            _KNOWN[text] = known
+    return known
+
+
+def _parse(text: str) -> Parsed:
     match = FRAME.match(text)
     if match is not None:
-        return (match[1],)
+        names: tuple[str, ...] = (match[1],)
+    else:
+        names = _of_arm(text)
+    found = _frame(text) if "+0x" in text or "[inline]" in text else None
+    return Parsed(names, found, doubtful(text)) if names or found else _NOTHING
+
+
+def _of_arm(text: str) -> tuple[str, ...]:
     if " from " in text:
         match = ARM_FRAME.match(text)
         if match is not None:
@@ -85,9 +126,8 @@ def candidates(text: str) -> tuple[str, ...]:
     return ()
 
 
-def frame(record: Record, *, reliable: bool) -> Frame | None:
-    """Read one line of a trace with everything that it says."""
-    match = _DETAIL.search(record.text) or _INLINE.match(record.text)
+def _frame(text: str) -> Frame | None:
+    match = _DETAIL.search(text) or _INLINE.match(text)
     if match is None:
         return None
     groups = match.groupdict()
@@ -95,8 +135,8 @@ def frame(record: Record, *, reliable: bool) -> Frame | None:
         function=name_of(match["raw"]),
         raw=match["raw"],
         module=groups.get("module"),
-        reliable=reliable and not groups.get("guess"),
-        line=record.number,
+        location=match["src"],
+        reliable=not doubtful(text),
     )
 
 
@@ -104,7 +144,7 @@ def place(text: str, function: str) -> tuple[str | None, str | None]:
     """Return (module, file:line) that a line prints beside ``function``."""
     for match in _DETAIL.finditer(text):
         if name_of(match["raw"]) == function:
-            return match["module"], match[3]
+            return match["module"], match["src"]
     return None, None
 
 

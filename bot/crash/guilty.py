@@ -2,50 +2,64 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from bot.crash.formats import Format, Pick, Steps
-from bot.crash.frames import ANY_START, INTERLEAVED, START_HINTS, candidates, name_of, names_of
+from bot.crash.frames import INTERLEAVED, POINTER_WORDS, names_of, parse
 from bot.crash.report import Skipped
+from bot.crash.scan import needed
 from bot.crash.skips import ANCHORS, CROSS_CALL, HANG_GROUPS, HANG_SKIP, rule_of
-from bot.crash.transport import Record
+from bot.crash.window import Window
 
 MAX_SKIPPED = 64
+_MIXED = "another call trace is printed into this one"
 
 
 class Suspect(NamedTuple):
-    """A function that may be guilty, the line that names it, and its longer names."""
+    """A function that may be guilty, which line of the window names it, and its longer names."""
 
     function: str
-    record: Record
+    line: int
     also: tuple[str, ...] = ()
 
 
 class Verdict(NamedTuple):
-    """What the walk found: one suspect for each trace (None: nobody), and who was passed over."""
+    """What the walk found: one suspect for each trace (None: nobody), and who was passed over.
+
+    ``pointer`` is the line of the window with the instruction pointer.
+    """
 
     suspects: tuple[Suspect | None, ...]
     skipped: tuple[Skipped, ...]
-    pointer: Record | None
+    pointer: int | None
     broken: str | None
 
 
 class _Walk:
     """One pass over the lines, step by step."""
 
-    def __init__(self, lines: Sequence[Record], entry: Format) -> None:
-        self.lines = lines
+    def __init__(self, window: Window, entry: Format, steps: Steps) -> None:
+        self.window = window
+        self.texts = window.texts
+        self.stop = window.keep
         self.entry = entry
+        self.steps = steps
         self.at = 0
         self.suspects: list[Suspect] = []
         self.skipped: list[Skipped] = []
         self.found: list[Suspect | None] = []
-        self.pointer: Record | None = None
+        self.pointer: int | None = None
         self.broken: str | None = None
+        # Fault injection prints traces into other traces; without it nothing can be mixed in,
+        # and for the first good frame the rest of the trace need not be read.
+        self.mixed = "should_fail" in window.buffer
+        self.hasty = entry.pick is Pick.TOP and steps.count(None) < 2 and not self.mixed
 
-    def run(self, steps: Steps) -> Verdict:
-        step, traces = 0, 0
+    def run(self) -> Verdict:
+        step, traces, steps = 0, 0, self.steps
         while step < len(steps):
             wanted = steps[step]
             if wanted is None:
@@ -57,62 +71,100 @@ class _Walk:
             else:
                 self._seek(wanted)
             step += 1
+            if self.hasty and self.suspects:
+                break
         self._close()
         return Verdict(tuple(self.found), tuple(self.skipped), self.pointer, self.broken)
 
-    def _seek(self, wanted: object) -> None:
-        while self.at < len(self.lines):
-            record = self.lines[self.at]
-            self.at += 1
-            if INTERLEAVED.match(record.text):
-                self.broken = "another call trace is printed into this one"
+    def _seek(self, wanted: re.Pattern[str]) -> None:
+        """Go on behind the next line that fits; its groups are names of suspects."""
+        texts, words, search = self.texts, _words(wanted), wanted.search
+        for line in range(self.at, self.stop):
+            text = texts[line]
+            if self.mixed and "should_fail" in text and INTERLEAVED.match(text):
+                self.at = line + 1
+                self.broken = _MIXED
                 return
-            match = wanted.search(record.text)  # type: ignore[attr-defined]
+            for word in words:
+                if word in text:
+                    break
+            else:
+                continue
+            if " ? " in text and "<EOI>" not in text:
+                continue
+            match = search(text)
             if match is not None:
+                self.at = line + 1
                 names = [group for group in match.groups() if group]
                 if names:
-                    self.pointer = self.pointer or record
-                    self._suspect(names, record)
+                    if self.pointer is None:
+                        self.pointer = line
+                    self._suspect(names, line)
                 return
+        self.at = self.stop
 
-    def _collect(self, following: object) -> int:
+    def _collect(self, following: re.Pattern[str] | None) -> int:
         """Collect frames until a trace begins or ``following`` fits; say how many steps to skip."""
-        while self.at < len(self.lines):
-            record = self.lines[self.at]
-            text = record.text
-            self.at += 1
-            if "should_fail" in text and INTERLEAVED.match(text):
-                self.broken = "another call trace is printed into this one"
-                return 0
-            if any(hint in text for hint in START_HINTS) and ANY_START.search(text):
+        texts = self.texts
+        end = next((line for line in self.window.starts if line >= self.at), self.stop)
+        for line in range(self.at, end):
+            text = texts[line]
+            if self.mixed and "should_fail" in text and INTERLEAVED.match(text):
+                self.at = line + 1
+                self.broken = _MIXED
                 return 0
             if following is not None:
-                match = following.search(text)  # type: ignore[attr-defined]
+                match = following.search(text)
                 if match is not None:
-                    self._suspect([group for group in match.groups() if group], record)
+                    self.at = line + 1
+                    self._suspect([group for group in match.groups() if group], line)
                     return 1
-            self._suspect(candidates(text), record)
+            parsed = parse(text)
+            if parsed.names and not parsed.doubtful:
+                self._suspect(parsed.names, line)
+                if self.hasty and self.suspects:
+                    return 0
+        self.at = min(end + 1, self.stop)
         return 0
 
-    def _suspect(self, names: Sequence[str], record: Record) -> None:
+    def _suspect(self, names: Sequence[str], line: int) -> None:
         for name in names:
             rule = rule_of(name, self.entry.plumbing)
             if rule is None:
-                function, *also = names_of(name)
-                self.suspects.append(Suspect(function, record, tuple(also)))
+                stable = names_of(name)
+                self.suspects.append(Suspect(stable[0], line, stable[1:]))
             elif len(self.skipped) < MAX_SKIPPED:
-                self.skipped.append(Skipped(function=name_of(name), rule=rule))
+                self.skipped.append(Skipped(function=names_of(name)[0], rule=rule))
 
     def _close(self) -> None:
         self.found.append(_pick(self.suspects, self.entry.pick))
         self.suspects = []
 
 
-def judge(lines: Sequence[Record], entry: Format) -> Verdict:
-    """Walk ``lines`` as the format says; the first way that names somebody for all traces wins."""
+@lru_cache(maxsize=256)
+def _words(pattern: re.Pattern[str]) -> tuple[str, ...]:
+    """Return words of which every line that fits ``pattern`` holds one; empty: any line may."""
+    if pattern.pattern.startswith(("(?:IP", "(?:(?:IP")):
+        return POINTER_WORDS
+    return tuple(needed(part) for part in _alternatives(pattern.pattern))
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """Split at the bars that stand outside of every group."""
+    parts, depth, begin = [], 0, 0
+    for at, char in enumerate(pattern):
+        depth += (char == "(") - (char == ")")
+        if char == "|" and depth == 0:
+            parts.append(pattern[begin:at])
+            begin = at + 1
+    return [*parts, pattern[begin:]]
+
+
+def judge(window: Window, entry: Format) -> Verdict:
+    """Walk the window as the format says; the first way that names somebody everywhere wins."""
     verdict = Verdict((), (), None, None)
     for steps in entry.look.ways:
-        verdict = _Walk(lines, entry).run(steps)
+        verdict = _Walk(window, entry, steps).run()
         if verdict.broken is None and all(verdict.suspects):
             return verdict
     return verdict
@@ -131,12 +183,18 @@ def _pick(suspects: Sequence[Suspect], pick: Pick) -> Suspect | None:
 def _below_anchor(suspects: Sequence[Suspect]) -> Suspect | None:
     below = suspects[0]
     for suspect in suspects:
-        if ANCHORS.search(suspect.function):
+        if is_anchor(suspect.function):
             if CROSS_CALL in suspect.function:
                 return _renamed(suspect, CROSS_CALL)
             return below
         below = suspect
     return None
+
+
+@lru_cache(maxsize=16384)
+def is_anchor(function: str) -> bool:
+    """Tell whether the kernel dispatches work in ``function``."""
+    return ANCHORS.search(function) is not None
 
 
 def _waited_for(suspects: Sequence[Suspect]) -> Suspect | None:
@@ -154,4 +212,4 @@ def _renamed(suspect: Suspect, name: str) -> Suspect:
     """Give a suspect its group's name; its own becomes one that it is known by as well."""
     if name == suspect.function:
         return suspect
-    return Suspect(name, suspect.record, (suspect.function, *suspect.also))
+    return Suspect(name, suspect.line, (suspect.function, *suspect.also))

@@ -7,19 +7,29 @@ writes the report. It knows no crash by itself.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from itertools import accumulate
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
-from bot.crash.formats import CONTINUES, ECHO, PROGRAM, UNNAMED, Format, by_literal, quiet
+from bot.crash.console import MAX_BEFORE, Console
+from bot.crash.formats import (
+    CONTINUES,
+    ECHO,
+    INTRUDERS,
+    PROGRAM,
+    QUIET,
+    UNNAMED,
+    Format,
+    by_literal,
+)
 from bot.crash.frames import place
 from bot.crash.guilty import Suspect, Verdict, judge
 from bot.crash.machine import machine
-from bot.crash.report import CrashReport, Frame, Kind, Line
+from bot.crash.report import CrashReport, Kind, Line
+from bot.crash.scan import Scanner, needed
 from bot.crash.titles import anonymous, stamped
 from bot.crash.trace import broken_trace, trace_of
-from bot.crash.transport import FOREIGN, STAMPED, Record
+from bot.crash.transport import STAMPED, foreign
 from bot.crash.window import Headline, Window, cut
 
 MAX_REPORTS = 32
@@ -31,190 +41,279 @@ MAX_AHEAD = 64
 MAX_HEADLINE = 320
 """Characters of a headline that are compared with the formats."""
 
-MAX_BEFORE = 400
-"""Lines before a headline that may tell the kernel release."""
-
 _MID_LINE = re.compile(r"\[ {0,7}\d{1,10}\.\d{6}\](?:\[ {0,12}([CT]\d{1,10})\])? ")
 _SOURCE = re.compile(r"\b(?:at|in) ([\w./-]{1,200}\.(?:c|h|rs|S):\d{1,7})")
 _OLD_GUESS = re.compile(r"\s*(?:<\w+> +)?\[<[0-9a-f]+>\] \? ")
 _CLOSING = ("---[ end ", "Rebooting in", "Kernel Offset:")
 
 
-def headlines(records: Sequence[Record]) -> list[Headline]:
-    """Find every line that announces a crash, in order."""
-    hushed = quiet()
+@lru_cache(maxsize=1)
+def _scanner() -> Scanner:
+    return Scanner([re.escape(literal) for literal in (*by_literal(), *INTRUDERS)])
+
+
+@lru_cache(maxsize=1)
+def _quiet() -> dict[str, tuple[tuple[str, re.Pattern[str]], ...]]:
+    """Return what to keep silent about by literal: the word that is needed, the pattern."""
+    return {
+        literal: tuple((needed(p) if "(?i" not in p else "", re.compile(p)) for p in patterns)
+        for literal, patterns in QUIET.items()
+    }
+
+
+def headlines(console: Console) -> list[Headline]:
+    """Find every line that announces a crash or prints a trace without one, in order."""
+    hits = _scanner().lines(console.text)
+    if not hits:
+        return []
     found: list[Headline] = []
-    for order, literals in sorted(_hits([record.text for record in records]).items()):
-        record = records[order]
-        if record.context == FOREIGN:
+    literals = tuple(by_literal())
+    for at in console.unfold(hits):
+        text, context = console.bare(at)
+        if foreign(context):
             continue
+        short = text[:MAX_HEADLINE]
         for literal in literals:
-            if literal not in hushed or not hushed[literal].search(record.text[:MAX_HEADLINE]):
-                found.append(Headline(_placed(records, record, literal), literal))
+            if literal in text and not _hushed(literal, short):
+                found.append(_placed(console, at, literal))
                 break
+        else:
+            if any(intruder in text for intruder in INTRUDERS):
+                found.append(Headline(at, text, context, ""))
     return found
 
 
-def _hits(texts: Sequence[str]) -> dict[int, list[str]]:
-    """Say which lines hold which literals, by one scan of the whole buffer for each."""
-    buffer = "\n".join(texts)
-    starts = list(accumulate((len(text) + 1 for text in texts), initial=0))
-    hits: dict[int, list[str]] = {}
-    for literal in by_literal():
-        at = buffer.find(literal)
-        while at >= 0:
-            order = bisect_right(starts, at) - 1
-            hits.setdefault(order, []).append(literal)
-            at = buffer.find(literal, starts[order + 1])
-    return hits
+def _hushed(literal: str, text: str) -> bool:
+    return any(
+        word in text and pattern.search(text) is not None
+        for word, pattern in _quiet().get(literal, ())
+    )
 
 
-def _placed(records: Sequence[Record], record: Record, literal: str) -> Record:
+def _placed(console: Console, at: int, literal: str) -> Headline:
     """Give a headline that stands behind words of people or of a template its kernel context."""
-    stop = record.text.index(literal)
-    if record.context or stop == 0:
-        return record
-    matches = [match for match in _MID_LINE.finditer(record.text) if match.end() <= stop]
+    text, context = console.bare(at)
+    if context or text.startswith(literal):
+        return Headline(at, text, context, literal)
+    stop = text.index(literal)
+    matches = [match for match in _MID_LINE.finditer(text) if match.end() <= stop]
     if matches:
         last = matches[-1]
-        return record._replace(text=record.text[last.end() :], context=last[1] or STAMPED)
-    after = records[record.order + 1 : record.order + 2]
-    if after and after[0].context not in ("", FOREIGN):
-        return record._replace(context=after[0].context)
-    return record
+        return Headline(at, text[last.end() :], last[1] or STAMPED, literal)
+    if at + 1 < len(console.lines):
+        after = console.bare(at + 1)[1]
+        if after and not foreign(after):
+            context = after
+    return Headline(at, text, context, literal)
 
 
-def read_records(records: Sequence[Record]) -> list[CrashReport]:
-    """Read every crash, in order; those after the first are marked as consequences.
+def read_console(console: Console, kinds: Collection[Kind]) -> list[CrashReport]:
+    """Read every crash of ``kinds``, in order; those after the first are marked as consequences.
 
     A complaint of the kernel that no format knows is a report only where nothing else is.
     """
-    heads = headlines(records)
+    heads = headlines(console)
     reports: list[CrashReport] = []
     unknown: int | None = None
     for n, head in enumerate(heads):
         if len(reports) >= MAX_REPORTS:
             break
-        if reports and _said_again(head):
+        if not head.literal or (reports and _said_again(head)):
             continue
-        if _rows(head):
-            window = cut(records, heads[n : n + MAX_AHEAD])
-            reports.append(_report(window, head, _before(records, head)))
+        rows = _rows(head)
+        if rows:
+            window = cut(console, heads, n, MAX_AHEAD)
+            reports.append(_Case(console, window, head).report(rows, consequence=bool(reports)))
         elif unknown is None and _kernels(head):
             unknown = n
     if not reports and unknown is not None:
         head = heads[unknown]
-        window = cut(records, heads[unknown : unknown + MAX_AHEAD])
-        reports.append(_plain(window, head, _before(records, head)))
-    return [replace(report, consequence=n > 0) for n, report in enumerate(reports)]
+        window = cut(console, heads, unknown, MAX_AHEAD)
+        reports.append(_Case(console, window, head).plain(None, consequence=False))
+    return reports
 
 
 def _said_again(head: Headline) -> bool:
-    text = head.record.text[:MAX_HEADLINE]
+    text = head.text[:MAX_HEADLINE]
     return CONTINUES.search(text) is not None and ECHO.search(text) is not None
 
 
-def _rows(head: Headline) -> list[tuple[Format, re.Match[str]]]:
+class _Row(NamedTuple):
+    entry: Format
+    match: re.Match[str]
+
+
+@lru_cache(maxsize=1)
+def _needs() -> dict[str, tuple[tuple[str, Format], ...]]:
+    """Return the formats by literal, each with the word that its lines hold."""
+    return {
+        literal: tuple((needed(entry.pattern.pattern), entry) for entry in entries)
+        for literal, entries in by_literal().items()
+    }
+
+
+def _rows(head: Headline) -> list[_Row]:
     """Return the formats that fit a headline, in the order of the table."""
-    text = head.record.text[: head.record.text.index(head.literal) + MAX_HEADLINE]
-    rows = by_literal()[head.literal]
-    return [(entry, match) for entry in rows if (match := entry.pattern.search(text)) is not None]
-
-
-def _before(records: Sequence[Record], head: Headline) -> Sequence[Record]:
-    return records[max(0, head.record.order - MAX_BEFORE) : head.record.order]
-
-
-def _details(entry: Format, lines: Iterable[Record]) -> dict[str, str] | None:
-    """Find the patterns that must follow, each on a line after the one before."""
-    groups: dict[str, str] = {}
-    rest = iter(lines)
-    for detail in entry.details:
-        for record in rest:
-            match = detail.search(record.text[:MAX_HEADLINE])
-            if match is not None:
-                groups |= match.groupdict(default="")
-                break
-        else:
-            return None
-    return groups
+    text = head.text[: head.text.index(head.literal) + MAX_HEADLINE]
+    return [
+        _Row(entry, match)
+        for word, entry in _needs()[head.literal]
+        if word in text and (match := entry.pattern.search(text)) is not None
+    ]
 
 
 def _kernels(head: Headline) -> bool:
     """Tell whether a headline that no row knows is the kernel's own and no program's."""
-    text = head.record.text
-    return head.literal in UNNAMED and bool(head.record.context) and PROGRAM.match(text) is None
+    return head.literal in UNNAMED and bool(head.context) and PROGRAM.match(head.text) is None
 
 
-def _report(window: Window, head: Headline, before: Sequence[Record]) -> CrashReport:
-    for entry, match in _rows(head):
-        groups = _details(entry, window.lines[1:])
-        if groups is not None:
-            names = {**match.groupdict(default=""), **groups}
-            return _fitted(window, entry, match, names, before)
-    return _plain(window, head, before)
+class _Case:
+    """One headline with its window, on the way to a report."""
 
+    def __init__(self, console: Console, window: Window, head: Headline) -> None:
+        self.console = console
+        self.window = window
+        self.head = head
 
-def _fitted(
-    window: Window,
-    entry: Format,
-    match: re.Match[str],
-    groups: dict[str, str],
-    before: Sequence[Record],
-) -> CrashReport:
-    first = window.lines[0]
-    verdict = judge([first._replace(text=first.text[match.start() :]), *window.lines[1:]], entry)
-    names = _names(groups, verdict)
-    raw_title = entry.title.format_map(names)
-    title = anonymous(raw_title)
-    function = _function(entry, names)
-    suspect = verdict.suspects[0] if verdict.suspects else None
-    module, location = _place(suspect, function, first)
-    trace = trace_of(window.lines, window.guesses)
-    reason = _broken(entry, verdict, raw_title, window)
-    return CrashReport(
-        title=title,
-        kind=entry.kind,
-        alt_titles=_alternatives(entry, names, suspect, title),
-        function=function,
-        module=module,
-        location=location,
-        trace=trace,
-        skipped=verdict.skipped,
-        evidence=_evidence(first, verdict, suspect),
-        panicked=window.panicked,
-        corrupted=reason is not None,
-        corrupted_reason=reason,
-        start=first.number,
-        end=_end(window, trace),
-        **machine(before, window.lines),
-    )
+    def report(self, rows: Sequence[_Row], *, consequence: bool) -> CrashReport:
+        for entry, match in rows:
+            groups = self._details(entry)
+            if groups is not None:
+                names = {**match.groupdict(default=""), **groups}
+                return self._fitted(entry, match, names, consequence=consequence)
+        return self.plain(rows[0].entry.kind, consequence=consequence)
 
+    def _details(self, entry: Format) -> dict[str, str] | None:
+        """Find the patterns that must follow, each on a line after the one before."""
+        groups: dict[str, str] = {}
+        rest = iter(range(1, self.window.keep))
+        texts = self.window.texts
+        for detail in entry.details:
+            word = needed(detail.pattern)
+            for line in rest:
+                text = texts[line]
+                if word in text and (match := detail.search(text[:MAX_HEADLINE])) is not None:
+                    groups |= match.groupdict(default="")
+                    break
+            else:
+                return None
+        return groups
 
-def _plain(window: Window, head: Headline, before: Sequence[Record]) -> CrashReport:
-    """Take a headline as its own title."""
-    line = head.record.text[head.record.text.index(head.literal) :]
-    reason = _doubt(head, line)
-    known = _rows(head)
-    return CrashReport(
-        title=anonymous(line),
-        kind=known[0][0].kind if known else UNNAMED.get(head.literal, Kind.OTHER),
-        evidence=(_line(head.record),),
-        panicked=window.panicked,
-        corrupted=reason is not None,
-        corrupted_reason=reason,
-        start=head.record.number,
-        end=head.record.number,
-        **machine(before, window.lines),
-    )
+    def _fitted(
+        self, entry: Format, match: re.Match[str], groups: dict[str, str], *, consequence: bool
+    ) -> CrashReport:
+        window = self.window
+        first = window.texts[0]
+        if match.start():
+            window.texts[0] = first[match.start() :]
+        verdict = judge(window, entry)
+        names = _names(groups, verdict)
+        raw_title = entry.title.format_map(names)
+        title = anonymous(raw_title)
+        function = _function(entry, names)
+        suspect = verdict.suspects[0] if verdict.suspects else None
+        module, location = self._place(suspect, function, first)
+        trace, last = trace_of(window)
+        reason = self._broken(entry, verdict, raw_title)
+        number = self.console.number(self.head.at)
+        return CrashReport(
+            title=title,
+            kind=entry.kind,
+            alt_titles=_alternatives(entry, names, suspect, title),
+            function=function,
+            module=module,
+            location=location,
+            trace=trace,
+            skipped=verdict.skipped,
+            evidence=self._evidence(verdict, suspect),
+            panicked=window.panicked,
+            consequence=consequence,
+            corrupted=reason is not None,
+            corrupted_reason=reason,
+            start=number,
+            end=self._end(last),
+            **machine(self._before(), window, verdict.pointer),
+        )
 
+    def plain(self, known: Kind | None, *, consequence: bool) -> CrashReport:
+        """Take the headline as its own title."""
+        head, window = self.head, self.window
+        line = head.text[head.text.index(head.literal) :]
+        reason = None
+        if stamped(line[:MAX_HEADLINE]):
+            reason = "two lines are printed into each other"
+        elif known:
+            reason = "the lines that belong to this headline are missing"
+        number = self.console.number(head.at)
+        return CrashReport(
+            title=anonymous(line),
+            kind=known or UNNAMED.get(head.literal, Kind.OTHER),
+            evidence=(self._line(head.at, "headline"),),
+            panicked=window.panicked,
+            consequence=consequence,
+            corrupted=reason is not None,
+            corrupted_reason=reason,
+            start=number,
+            end=number,
+            **machine(self._before(), window, None),
+        )
 
-def _doubt(head: Headline, line: str) -> str | None:
-    if stamped(line[:MAX_HEADLINE]):
-        return "two lines are printed into each other"
-    if _rows(head):
-        return "the lines that belong to this headline are missing"
-    return None
+    def _before(self) -> str:
+        """Return the text before the headline, as far as it may tell the kernel release."""
+        if "Linux version" not in self.console.text:
+            return ""
+        at = self.head.at
+        return "\n".join(self.console.lines[max(0, at - MAX_BEFORE) : at])
+
+    def _place(
+        self, suspect: Suspect | None, function: str | None, headline: str
+    ) -> tuple[str | None, str | None]:
+        module = location = None
+        if suspect is not None and function is not None:
+            module, location = place(self.window.texts[suspect.line], function)
+        if location is None:
+            match = _SOURCE.search(headline) if ":" in headline[-120:] else None
+            location = match[1] if match else None
+        return module, location
+
+    def _broken(self, entry: Format, verdict: Verdict, title: str) -> str | None:
+        if verdict.broken is not None:
+            return verdict.broken
+        if entry.look.ways != ((),) and not all(verdict.suspects):
+            return "no frame names a guilty function"
+        if entry.broken is not None:
+            return entry.broken
+        if stamped(title):
+            return "two lines are printed into each other"
+        if not entry.traced:
+            return None
+        reason = broken_trace(self.window)
+        return None if reason and self._all_guessed(verdict) else reason
+
+    def _all_guessed(self, verdict: Verdict) -> bool:
+        """Tell whether an old kernel without frame pointers marked its whole trace as a guess."""
+        old = sum(_OLD_GUESS.match(text) is not None for text in self.window.texts)
+        return (
+            verdict.pointer is not None
+            and old >= 3
+            and not any(frame.reliable for frame in trace_of(self.window).frames)
+        )
+
+    def _evidence(self, verdict: Verdict, suspect: Suspect | None) -> tuple[Line, ...]:
+        roles = {self.head.at: "headline"}
+        if verdict.pointer is not None:
+            roles.setdefault(self.window.places[verdict.pointer], "pointer")
+        if suspect is not None:
+            roles.setdefault(self.window.places[suspect.line], "frame")
+        return tuple(self._line(at, role) for at, role in roles.items())
+
+    def _line(self, at: int, role: str) -> Line:
+        return Line(number=self.console.number(at), text=self.console.shown(at), role=role)
+
+    def _end(self, last: int) -> int:
+        for word in _CLOSING:
+            last = max(last, self.window.find(word))
+        return self.console.number(self.window.places[last])
 
 
 def _names(groups: dict[str, str], verdict: Verdict) -> dict[str, str]:
@@ -241,57 +340,3 @@ def _function(entry: Format, names: dict[str, str]) -> str | None:
         if f"{{{key}}}" in entry.title:
             return names[key] if names[key] not in ("", "corrupted") else None
     return None
-
-
-def _place(
-    suspect: Suspect | None, function: str | None, headline: Record
-) -> tuple[str | None, str | None]:
-    module = location = None
-    if suspect is not None and function is not None:
-        module, location = place(suspect.record.text, function)
-    if location is None:
-        match = _SOURCE.search(headline.text)
-        location = match[1] if match else None
-    return module, location
-
-
-def _broken(entry: Format, verdict: Verdict, title: str, window: Window) -> str | None:
-    if verdict.broken is not None:
-        return verdict.broken
-    if entry.look.ways != ((),) and not all(verdict.suspects):
-        return "no frame names a guilty function"
-    if entry.broken is not None:
-        return entry.broken
-    if stamped(title):
-        return "two lines are printed into each other"
-    if not entry.traced or _all_guessed(window, verdict):
-        return None
-    return broken_trace(window.every)
-
-
-def _all_guessed(window: Window, verdict: Verdict) -> bool:
-    """Tell whether an old kernel without frame pointers marked its whole trace as a guess."""
-    old = sum(_OLD_GUESS.match(record.text) is not None for record in window.guesses)
-    return verdict.pointer is not None and old >= 3 and not trace_of(window.lines, ())
-
-
-def _evidence(headline: Record, verdict: Verdict, suspect: Suspect | None) -> tuple[Line, ...]:
-    records = [headline]
-    if verdict.pointer is not None:
-        records.append(verdict.pointer)
-    if suspect is not None:
-        records.append(suspect.record)
-    unique = {(record.number, record.raw): record for record in records}
-    return tuple(_line(record) for record in unique.values())
-
-
-def _line(record: Record) -> Line:
-    return Line(number=record.number, text=record.raw)
-
-
-def _end(window: Window, trace: Sequence[Frame]) -> int:
-    last = max([window.lines[0].number, *(frame.line for frame in trace)])
-    for record in window.lines:
-        if any(word in record.text for word in _CLOSING):
-            last = max(last, record.number)
-    return last

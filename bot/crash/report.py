@@ -145,7 +145,6 @@ class Frame:
     module: str | None = None
     location: str | None = None
     reliable: bool = True
-    line: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,11 @@ _VARIABLE = (
     (re.compile(r"CPU#[0-9]+"), "CPU"),
     (re.compile(r"(\W)[0-9]+(?=\W|$)"), r"\1NUM"),
 )
+_VARIES = re.compile(
+    r"[^a-zA-Z0](?:0x)?[0-9a-f]{6}|[0-9]\.[0-9]|\.\w{1,64}:[0-9]|\+0x|\W[0-9]|[^ -~]|  "
+)
+"""Anything that has to be taken out; most titles hold nothing of it."""
+
 _BLANKS = re.compile(r" {2,}")
 _STAMP = re.compile(r"\[ *[0-9]+\.[0-9]+\]")
 
@@ -21,6 +26,8 @@ _STAMP = re.compile(r"\[ *[0-9]+\.[0-9]+\]")
 def anonymous(title: str) -> str:
     """Replace addresses, numbers, offsets and line numbers by fixed words; cut, trim."""
     title = title[: 4 * MAX_TITLE]
+    if _VARIES.search(title) is None:
+        return title[:MAX_TITLE].strip()
     for pattern, word in _VARIABLE:
         title = pattern.sub(word, title)
     kept = "".join(c for c in title[:MAX_TITLE].replace("\t", " ") if " " <= c <= "~")

@@ -10,52 +10,34 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 MAX_LINE = 4096
 """Characters of one line that are read; the rest of a longer line is ignored."""
 
 STAMPED = "console"
-"""Context of a kernel line that carries a time or a kernel tag, but no caller id."""
+"""Context of a kernel line that carries a time or a kernel tag, but no caller id (``T12``, ``C0``)."""
 
-FOREIGN = "foreign"
-"""Context of a line that another program wrote (``sshd[812]:``)."""
-
-
-class Record(NamedTuple):
-    """One kernel line: its place, its number in the original text, that text, the bare line.
-
-    ``context`` is the caller id (``T123``, ``C0``), ``console`` for a kernel line without one,
-    ``foreign`` for another program's line, or empty where nothing stood in front of the line.
-    """
-
-    order: int
-    number: int
-    raw: str
-    text: str
-    context: str
-
+FOREIGN = "@"
+"""How the context of a line begins that another program wrote: ``@sshd[812]``."""
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]{0,16}[A-Za-z]")
-_TYPOGRAPHY = str.maketrans(
-    {
-        "\u2018": "'",
-        "\u2019": "'",
-        "\u201c": '"',
-        "\u201d": '"',
-        "\u2013": "-",
-        "\u2014": "--",
-        "\u2026": "...",
-        "\u00a0": " ",
-        "\u202f": " ",
-        "\u200b": None,
-        "\u2060": None,
-        "\ufeff": None,
-        "\u2028": " ",
-        "\u2029": " ",
-        "\x85": " ",
-    }
+_TYPOGRAPHY = (
+    ("\u2018", "'"),
+    ("\u2019", "'"),
+    ("\u201c", '"'),
+    ("\u201d", '"'),
+    ("\u2013", "-"),
+    ("\u2014", "--"),
+    ("\u2026", "..."),
+    ("\xa0", " "),
+    ("\u202f", " "),
+    ("\u200b", ""),
+    ("\u2060", ""),
+    ("\ufeff", ""),
+    ("\u2028", " "),
+    ("\u2029", " "),
+    ("\x85", " "),
 )
 _ENTITIES = (
     ("&amp;", "&"),
@@ -73,6 +55,8 @@ _QUOTE = re.compile(r"(?: {0,3}> ?){1,8}")
 _STAMP = r"\[ {0,7}\d{1,10}\.\d{1,9}\]"
 _CALLER = r"\[ {0,12}([CT]\d{1,10})\]"
 _RUN_ON = re.compile(rf" (?=(?:<\d{{1,2}}>)?{_STAMP}(?:{_CALLER})? )")
+_WRITTEN = (("\\t", "\t"), ('\\"', '"'), ("\\u003c", "<"), ("\\u003e", ">"), ("\\u0026", "&"))
+_MAX_DEPTH = 4
 _JSON_KEYS = ("log", "MESSAGE", "message", "msg", "line")
 _DATE = (
     r"(?:[A-Z][a-z]{2} +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,9})?"
@@ -80,10 +64,10 @@ _DATE = (
 )
 _SYSLOG_3164 = re.compile(
     rf"(?:<\d{{1,3}}>)?{_DATE} +(?:\S{{1,255}} +){{0,2}}?"
-    r"([A-Za-z_./-][\w./@-]{0,63})(?:\[\d{1,10}\])?: ?"
+    r"([A-Za-z_./-][\w./@-]{0,63})(?:\[(\d{1,10})\])?: ?"
 )
 _SYSLOG_5424 = re.compile(
-    rf"<\d{{1,3}}>1 +(?:{_DATE}|-) +\S{{1,255}} +(\S{{1,48}}) +\S{{1,128}} +\S{{1,32}} +"
+    rf"<\d{{1,3}}>1 +(?:{_DATE}|-) +\S{{1,255}} +(\S{{1,48}}) +(?:-|(\S{{1,128}})) +\S{{1,32}} +"
     r"(?:-|\[[^\]]{0,512}\]) ?"
 )
 _NETCONSOLE = re.compile(
@@ -101,6 +85,9 @@ _PRINTK = re.compile(
     rf"(?:<\d{{1,2}}>)?{_STAMP}(?: ?{_CALLER})?(?: |$)"
 )
 _BARE_CALLER = re.compile(rf"{_CALLER} ")
+_PLAIN_STAMP = re.compile(rf"{_STAMP}(?:{_CALLER})? ")
+_LONG = 160
+_KERNEL_TAGS = frozenset({"kernel", "kernel-", "-", "netconsole"})
 
 
 def decode(text: str | bytes) -> str:
@@ -110,27 +97,14 @@ def decode(text: str | bytes) -> str:
     return text
 
 
-def records(text: str | bytes) -> list[Record]:
-    """Split console text into clean records, in order. Never raises, linear in its length."""
-    found: list[Record] = []
-    original = decode(text).replace("\r\n", "\n")
-    cleaned = _clean(original)
-    for number, (raw, line) in enumerate(
-        zip(original.split("\n"), cleaned.split("\n"), strict=True), start=1
-    ):
-        pieces = list(_pieces(line))
-        for piece, context in pieces:
-            shown = raw[:MAX_LINE] if len(pieces) == 1 else piece
-            found.append(_record(len(found), number, shown, piece, context))
-    return found
-
-
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Undo what happened to characters; the number of lines stays the same."""
     if "\x1b" in text:
         text = _ANSI.sub("", text)
     if not text.isascii():
-        text = text.translate(_TYPOGRAPHY)
+        for odd, plain in _TYPOGRAPHY:
+            if odd in text:
+                text = text.replace(odd, plain)
     if "&" in text:
         for _ in range(3):
             before = text
@@ -143,16 +117,27 @@ def _clean(text: str) -> str:
     return text
 
 
-def _pieces(line: str) -> Iterator[tuple[str, str]]:
+def folded(text: str, hits: Sequence[str]) -> bool:
+    """Tell whether lines of ``text`` may hold several kernel lines: JSON, written out breaks.
+
+    Lines that were run together are looked for among ``hits``, the lines that matter, alone.
+    """
+    if ("{" in text and '{"' in text) or ("\\" in text and "\\n" in text) or "\r" in text:
+        return True
+    return any(len(line) > _LONG and line.count("] ") >= 3 for line in hits)
+
+
+def pieces(line: str, depth: int = 0) -> Iterator[tuple[str, str]]:
     """Yield the kernel lines that one line of text holds, with the context that is known."""
     line = line.replace("\r", " ").rstrip() if "\r" in line else line
-    bare = line.lstrip(" \t>")
-    if bare.startswith("{") and '"' in bare:
-        inner = _from_json(bare)
+    at = line.find('{"')
+    if at >= 0 and depth < _MAX_DEPTH and line.rstrip().endswith("}"):
+        inner = _from_json(line[at:])
         if inner is not None:
             message, context = inner
             for part in message.split("\n"):
-                yield from ((piece, context) for piece in _unfold(part))
+                for piece, known in pieces(part, depth + 1):
+                    yield piece, known or context
             return
     for piece in _unfold(line):
         yield piece, ""
@@ -161,8 +146,11 @@ def _pieces(line: str) -> Iterator[tuple[str, str]]:
 def _unfold(line: str) -> Iterator[str]:
     """Undo line breaks that were written out or replaced by blanks."""
     if line.count("\\n") >= 2:
-        parts = _LITERAL_BREAK.split(line)
-        yield from (part.replace("\\t", "\t")[:MAX_LINE] for part in parts)
+        for part in _LITERAL_BREAK.split(line):
+            for written, meant in _WRITTEN:
+                if written in part:
+                    part = part.replace(written, meant)
+            yield part[:MAX_LINE]
     elif line.count("] ") >= 3 and len(_RUN_ON.findall(line)) >= 3:
         yield from (part[:MAX_LINE] for part in _split_at(line))
     else:
@@ -185,34 +173,49 @@ def _from_json(line: str) -> tuple[str, str] | None:
         return None
     if not isinstance(data, dict):
         return None
-    context = STAMPED if data.get("_TRANSPORT") == "kernel" else ""
     for key in _JSON_KEYS:
         value = data.get(key)
         if isinstance(value, list) and value and all(isinstance(item, int) for item in value):
             value = bytes(item & 255 for item in value).decode("utf-8", errors="replace")
         if isinstance(value, str):
-            return _clean(value.rstrip("\n")), context
+            return clean(value.rstrip("\r\n")), _of_fields(data)
     return None
 
 
-def _record(order: int, number: int, raw: str, text: str, context: str) -> Record:
-    """Strip what stands in front of the kernel's own line."""
+def _of_fields(data: dict[str, object]) -> str:
+    """Return the context that the fields of a journal entry tell."""
+    if data.get("_TRANSPORT") == "kernel":
+        return STAMPED
+    name = data.get("SYSLOG_IDENTIFIER")
+    if not isinstance(name, str):
+        return ""
+    pid = data.get("SYSLOG_PID") or data.get("_PID")
+    return of_tag(name, pid if isinstance(pid, str) else None)
+
+
+def is_stamp(prefix: str) -> bool:
+    """Tell whether ``prefix`` is a printk stamp, with or without a caller id, and no more."""
+    return _PLAIN_STAMP.fullmatch(prefix) is not None
+
+
+def bare(text: str, context: str = "") -> tuple[str, str]:
+    """Strip what stands in front of the kernel's own line; return the line and its context."""
     if text[:1] == "[":
         match = _PRINTK.match(text)
         if match is not None:
-            return Record(order, number, raw, text[match.end() :], match[1] or STAMPED)
+            return text[match.end() :], match[1] or STAMPED
     if text[:1] in ">`" or text.startswith((" >", "  >")):
         text = _unquote(text)
-    for _ in range(4):
+    for _ in range(5):
         step = _strip(text)
         if step is None:
             break
         text, seen = step
         if seen != STAMPED or not context:
             context = seen
-        if context == FOREIGN:
+        if context[:1] == FOREIGN:
             break
-    return Record(order, number, raw, text, context)
+    return text, context
 
 
 def _unquote(text: str) -> str:
@@ -234,7 +237,7 @@ def _strip(text: str) -> tuple[str, str] | None:
     if first == "<":
         match = _SYSLOG_5424.match(text) or _SYSLOG_3164.match(text)
         if match is not None:
-            return text[match.end() :], _of_tag(match[1])
+            return text[match.end() :], of_tag(match[1], match[2])
         match = _LEVEL.match(text)
         return (text[match.end() :], STAMPED) if match else None
     return _strip_word(text, first)
@@ -244,7 +247,7 @@ def _strip_word(text: str, first: str) -> tuple[str, str] | None:
     if first.isdigit() or first.isupper():
         match = _SYSLOG_3164.match(text)
         if match is not None:
-            return text[match.end() :], _of_tag(match[1])
+            return text[match.end() :], of_tag(match[1], match[2])
     match = _NETCONSOLE.match(text)
     if match is not None:
         caller = _NET_CALLER.search(match[1])
@@ -259,5 +262,13 @@ def _strip_word(text: str, first: str) -> tuple[str, str] | None:
     return None
 
 
-def _of_tag(tag: str) -> str:
-    return STAMPED if tag.casefold() in {"kernel", "kernel-", "-", "netconsole"} else FOREIGN
+def of_tag(tag: str, pid: str | None = None) -> str:
+    """Return the context that a syslog tag stands for."""
+    if tag.casefold() in _KERNEL_TAGS:
+        return STAMPED
+    return f"{FOREIGN}{tag}[{pid}]" if pid else FOREIGN + tag
+
+
+def foreign(context: str) -> bool:
+    """Tell whether a line of this context was written by a program, not by the kernel."""
+    return context[:1] == FOREIGN

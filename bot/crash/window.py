@@ -2,76 +2,191 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bot.crash.formats import CONTINUES, INTRUDERS
-from bot.crash.frames import doubtful
-from bot.crash.transport import FOREIGN, STAMPED, Record
+from bot.crash.console import Console
+from bot.crash.formats import CONTINUES
+from bot.crash.frames import ANY_START, START_HINTS, doubtful
+from bot.crash.transport import MAX_LINE, STAMPED
 
 MAX_WINDOW = 4000
 """Lines that are looked at behind a headline."""
 
-_PANIC = "Kernel panic - not syncing"
-_DEADLOCK = "WARNING: possible circular locking dependency detected"
+PANIC = "Kernel panic - not syncing"
+DEADLOCK = "WARNING: possible circular locking dependency detected"
+_ALL_CPUS = "Sending NMI from CPU"
+_REMARK = "Disabling lock debugging due to kernel taint"
 _ENOUGH = 22
 _ENOUGH_KMSAN = 16
 
 
 class Headline(NamedTuple):
-    """A line that announces a crash, and the literal that says so."""
+    """A line that announces a crash: where it is, its words, its context, what says so.
 
-    record: Record
+    ``literal`` is empty for a line that prints a trace without being a crash.
+    """
+
+    at: int
+    text: str
+    context: str
     literal: str
 
 
-class Window(NamedTuple):
+class Window:
     """The lines of one report, beginning with its headline.
 
-    ``lines`` end before the next crash; ``every`` goes on behind it, to see whether what is
-    missing came late. ``guesses`` are the frames that the kernel itself doubts.
+    ``texts`` holds the kernel's words and ``places`` the line of each in the console. The first
+    ``keep`` stand before the next crash; the others tell whether what is missing came late.
     """
 
-    lines: list[Record]
-    every: list[Record]
-    guesses: list[Record]
-    panicked: bool
+    __slots__ = ("_buffer", "_starts", "keep", "panicked", "places", "texts")
+
+    def __init__(self, texts: list[str], places: Sequence[int], keep: int, panicked: bool) -> None:  # noqa: FBT001 - a plain record
+        """Take the lines."""
+        self.texts = texts
+        self.places = places
+        self.keep = keep
+        self.panicked = panicked
+        self._buffer: str | None = None
+        self._starts: list[int] | None = None
+
+    @property
+    def buffer(self) -> str:
+        """The kept texts as one text, for searches that take them all at once."""
+        if self._buffer is None:
+            texts = self.texts
+            self._buffer = "\n".join(texts if self.keep == len(texts) else texts[: self.keep])
+        return self._buffer
+
+    def find(self, word: str) -> int:
+        """Return the first of the kept texts that holds ``word``, or -1."""
+        buffer = self.buffer
+        at = buffer.find(word)
+        return buffer.count("\n", 0, at) if at >= 0 else -1
+
+    @property
+    def starts(self) -> list[int]:
+        """Which of the kept texts start a trace, in order."""
+        if self._starts is None:
+            buffer = self.buffer
+            lines: set[int] = set()
+            for word in START_HINTS:
+                at, line, before = buffer.find(word), 0, 0
+                while at >= 0:
+                    line += buffer.count("\n", before, at)
+                    lines.add(line)
+                    before = at
+                    at = buffer.find(word, at + 1)
+            texts = self.texts
+            self._starts = [line for line in sorted(lines) if ANY_START.search(texts[line])]
+        return self._starts
 
 
-def cut(records: Sequence[Record], heads: Sequence[Headline]) -> Window:
-    """Cut the window of ``heads[0]``; the others are the headlines behind it."""
-    first = heads[0].record
-    own = first.context not in ("", STAMPED)
-    second = _second(heads)
+def cut(console: Console, heads: Sequence[Headline], n: int, ahead: int) -> Window:
+    """Cut the window of ``heads[n]``; the ``ahead`` headlines behind it may end it."""
+    first = heads[n]
+    others = heads[n + 1 : n + 1 + ahead]
+    stop = min(console.end, first.at + MAX_WINDOW)
+    texts, places = _same_context(console, first, stop)
+    texts.insert(0, first.text)
+    panicked = PANIC in first.text
+    second = None
+    end = len(texts)
+    for other in others:
+        if other.at >= stop:
+            break
+        if second is None and (not other.literal or CONTINUES.search(other.text) is None):
+            second = other.at
+        if PANIC in other.text:
+            panicked = True
+            if other.context == first.context:
+                end = min(end, _echo(first, other, texts, places))
+        elif other.context == first.context and DEADLOCK in other.text:
+            end = min(end, _echo(first, other, texts, places))
+    if end < len(texts):
+        del texts[end:]
+        places = places[:end]
+    keep = len(texts)
+    if second is not None and first.context in ("", STAMPED):
+        keep = bisect_left(places, second)
+    return Window(texts, places, keep, panicked)
+
+
+def _echo(first: Headline, other: Headline, texts: list[str], places: Sequence[int]) -> int:
+    """Return where the crash is said again, if enough lines stand before; else the end."""
+    before = bisect_left(places, other.at)
     enough = _ENOUGH_KMSAN if "BUG: KMSAN:" in first.text else _ENOUGH
-    every, guesses = [first], list[Record]()
-    keep, all_cpus, echo, panicked = 1, False, False, _PANIC in first.text
-    for record in records[first.order + 1 : first.order + MAX_WINDOW]:
-        text = record.text
-        if second is None and any(intruder in text for intruder in INTRUDERS):
-            second = record.order
-        panicked = panicked or (_PANIC in text and record.context != FOREIGN)
-        if record.context != first.context and not (all_cpus and record.context[:1] == "C"):
-            continue
-        if doubtful(text):
-            guesses.append(record)
-            continue
-        if "Disabling lock debugging due to kernel taint" in text:
-            continue
-        all_cpus = all_cpus or "Sending NMI from CPU" in text
-        if _PANIC in text or _DEADLOCK in text:
-            echo = echo or len(every) >= enough
-        if echo:
-            continue
-        every.append(record)
-        if own or second is None or record.order < second:
-            keep = len(every)
-    return Window(every[:keep], every, guesses, panicked)
+    said = before - sum(doubtful(text) or _REMARK in text for text in texts[:before])
+    return before if said >= enough else len(texts)
 
 
-def _second(heads: Sequence[Headline]) -> int | None:
-    """Return where the next crash begins, if one does."""
-    for other in heads[1:]:
-        if CONTINUES.search(other.record.text) is None:
-            return other.record.order
-    return None
+def _same_context(
+    console: Console, first: Headline, stop: int
+) -> tuple[list[str], Sequence[int]]:
+    """Return the lines behind the headline that share its context, and all their places.
+
+    The common case, a console whose every line begins with a stamp of the same width, is told
+    apart by slices alone: patterns cost ten times as much.
+    """
+    begin = first.at + 1
+    lines, context = console.lines, first.context
+    if context not in ("", STAMPED) and _ALL_CPUS in console.text:
+        return _slowly(console, first, stop, all_cpus=True)
+    prefix = console.prefix(first.at, first.text)
+    if not prefix:
+        return _slowly(console, first, stop, all_cpus=False)
+    width, edge = len(prefix), prefix.index("]")
+    tag = prefix[edge:]
+    region = lines[begin:stop]
+    if context == STAMPED:
+        texts = [line[width:MAX_LINE] for line in region if line[edge:width] == tag]
+        if len(texts) == len(region):
+            return texts, range(first.at, stop)
+    places = [at for at, line in enumerate(region, begin) if line[edge:width] == tag]
+    strays = [] if _even(console, region, edge) else _strays(console, begin, region, prefix)
+    if strays:
+        places = sorted([*places, *strays])
+        return [console.bare(at)[0][:MAX_LINE] for at in places], [first.at, *places]
+    return [lines[at][width:MAX_LINE] for at in places], [first.at, *places]
+
+
+def _even(console: Console, region: Sequence[str], edge: int) -> bool:
+    """Tell whether all stamps are of one width: time only grows, so two of them are enough."""
+    return (
+        len(region) > 0
+        and region[0][edge : edge + 1] == region[-1][edge : edge + 1] == "]"
+        and console.text.count("\n[") >= len(console.lines) - 1
+    )
+
+
+def _strays(console: Console, begin: int, region: Sequence[str], prefix: str) -> list[int]:
+    """Return the lines of the context of ``prefix`` whose stamp is wider, narrower or hidden."""
+    width, edge = len(prefix), prefix.index("]")
+    tag = prefix[edge:]
+    context = console.bare(begin - 1)[1]
+    return [
+        at
+        for at, line in enumerate(region, begin)
+        if line[edge:width] != tag
+        and line[edge : edge + 2] != "]["
+        and "] " in line
+        and console.bare(at)[1] == context
+    ]
+
+
+def _slowly(
+    console: Console, first: Headline, stop: int, *, all_cpus: bool
+) -> tuple[list[str], Sequence[int]]:
+    texts: list[str] = []
+    places = [first.at]
+    others = False
+    context, bare = first.context, console.bare
+    for at in range(first.at + 1, stop):
+        text, where = bare(at)
+        if where == context or (others and where[:1] == "C"):
+            texts.append(text[:MAX_LINE])
+            places.append(at)
+            others = others or (all_cpus and _ALL_CPUS in text)
+    return texts, places

@@ -1,0 +1,104 @@
+"""Console text as numbered lines, each bared of its transport when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.crash.transport import bare, clean, decode, folded, is_stamp, pieces
+
+MAX_BEFORE = 400
+"""Lines before the first headline that are kept: they tell the kernel release and the context."""
+
+
+class Console:
+    """The lines of one text.
+
+    ``text`` is the whole text with its characters mended, ``lines`` the same by line. Where a
+    line of the text holds several of the kernel (JSON, written out breaks), ``unfold`` makes
+    each of them a line of its own; ``number`` still tells the line of the original text.
+    """
+
+    __slots__ = ("_bared", "_numbers", "_original", "_shown", "lines", "text")
+
+    def __init__(self, original: str | bytes) -> None:
+        """Mend the characters of ``original``; nothing is split yet."""
+        text = decode(original)
+        if "\r" in text:
+            text = text.replace("\r\n", "\n")
+        self._original = text
+        self._shown: list[str] | None = None
+        self.text = clean(text)
+        self.lines: Sequence[str] = ()
+        self._numbers: list[int] | None = None
+        self._bared: dict[int, tuple[str, str]] = {}
+
+    def unfold(self, hits: Sequence[int]) -> Sequence[int]:
+        """Split the text around the lines ``hits`` (from 0); return where they are in ``lines``.
+
+        A hit that holds several kernel lines stands for all of them.
+        """
+        lines = self.text.split("\n")
+        self.lines = lines
+        if not folded(self.text, [lines[hit] for hit in hits]):
+            return hits
+        low = max(0, hits[0] - MAX_BEFORE)
+        opened: list[str] = []
+        numbers: list[int] = []
+        places: list[int] = []
+        wanted = set(hits)
+        for number in range(low, len(lines)):
+            begin = len(opened)
+            for piece, context in pieces(lines[number]):
+                if context:
+                    self._bared[len(opened)] = bare(piece, context)
+                opened.append(piece)
+                numbers.append(number)
+            if number in wanted:
+                places.extend(range(begin, len(opened)))
+        self.lines, self._numbers = opened, numbers
+        return places
+
+    @property
+    def end(self) -> int:
+        """How many lines there are, without the empty one behind the last line break."""
+        lines = self.lines
+        return len(lines) - (1 if lines and not lines[-1] else 0)
+
+    def number(self, at: int) -> int:
+        """Return the number, from 1, of the original line that holds line ``at``."""
+        return (self._numbers[at] if self._numbers is not None else at) + 1
+
+    def shown(self, at: int) -> str:
+        """Return line ``at`` as it stood in the original text, unless it was one of several."""
+        if self._numbers is not None:
+            number = self._numbers[at]
+            alone = self._numbers[at - 1 : at] != [number] and (
+                self._numbers[at + 1 : at + 2] != [number]
+            )
+            if not alone:
+                return self.lines[at]
+            at = number
+        if self._original is self.text and self._numbers is None:
+            return self.lines[at]
+        if self._shown is None:
+            self._shown = self._original.split("\n")
+        return self._shown[at][:MAX_SHOWN]
+
+    def prefix(self, at: int, text: str) -> str:
+        """Return the stamp of line ``at`` if nothing else stands before ``text``; else nothing."""
+        line = self.lines[at]
+        width = len(line) - len(text)
+        if width < 2 or line[0] != "[" or line[width - 2] != "]":
+            return ""
+        return line[:width] if is_stamp(line[:width]) else ""
+
+    def bare(self, at: int) -> tuple[str, str]:
+        """Return the kernel's own words of line ``at``, and their context."""
+        known = self._bared.get(at)
+        if known is None:
+            known = self._bared[at] = bare(self.lines[at])
+        return known
+
+
+MAX_SHOWN = 4096
+"""Characters of an original line that are quoted as evidence."""
