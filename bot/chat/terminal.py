@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
@@ -12,9 +10,17 @@ from rich.text import Text
 
 from bot.chat.card import Card, plain
 from bot.crash.report import CrashReport
-from bot.crash.show import lines
+from bot.crash.show import INDENT, lines
 
 TONES = {"info": "bold cyan", "good": "bold green", "warn": "bold yellow", "bad": "bold red"}
+
+LOOKS = {
+    "headline": "bold red",
+    "warning": "bold yellow",
+    "guilty": "bold yellow",
+    "maybe": "cyan",
+    "dim": "dim",
+}
 
 
 def clean(text: str) -> str:
@@ -46,15 +52,26 @@ def show(console: Console, card: Card) -> None:
 
 
 def show_reports(console: Console, reports: list[CrashReport]) -> None:
-    """Print crash reports for people: the first is the cause."""
+    """Print crash reports for people: the first is the cause.
+
+    On a terminal texts are wrapped beside their labels; in a pipe every line stays whole.
+    """
     for number, report in enumerate(reports):
         if number:
             console.print()
-        for style, text in _styled(report):
-            console.print(Text(clean(text), style=style), highlight=False)
+        for style, text in lines(report):
+            _print(console, clean(text).replace("\n", " "), style)
 
 
-def _styled(report: CrashReport) -> Iterator[tuple[str, str]]:
-    looks = {"headline": "bold red", "guilty": "bold yellow", "skipped": "dim", "warning": "yellow"}
-    for style, text in lines(report):
-        yield looks.get(style, "none"), text
+def _print(console: Console, line: str, style: str) -> None:
+    look = LOOKS.get(style, "none")
+    if not console.is_terminal:
+        console.print(Text(line.rstrip()), highlight=False, soft_wrap=True)
+        return
+    indent = 0 if style == "headline" else INDENT
+    room = max(20, console.width - indent)
+    label = line[:indent]
+    for part in Text(line[indent:]).wrap(console, room, overflow="fold"):
+        text = f"{label:<{indent}}{part.plain}".rstrip()
+        console.print(Text(text, style=look), highlight=False, soft_wrap=True)
+        label = ""
