@@ -9,25 +9,37 @@ from bot.crash.report import Frame
 from bot.crash.skips import SYSCALL_PREFIXES
 from bot.crash.transport import Record
 
-PC = r"\[<?(?:0x)?[0-9a-f]+>?\]"
-FUNC = r"([a-zA-Z0-9_]+)[.+]"
+PC = r"\[(?:<?(?:0x)?[0-9a-fA-F]+>?|[a-zA-Z0-9_]+\+[0-9]+/[0-9]+)\]"
+"""An address in brackets; klogd of old put the symbol with decimal offsets there."""
+
+FUNC = r"([a-zA-Z0-9_]+)(?:[.+]| \((?=[\w./-]{1,200}:[0-9]))"
+"""A function: an offset or a suffix follows, or the file:line of a symbolised trace."""
+
 SRC = r"([a-zA-Z0-9\-_/.]+\.[a-z]+:[0-9]+)"
 
-FRAME = re.compile(rf"\s*(?:{PC} ){{0,2}}\.?{FUNC}")
+FRAME = re.compile(rf"\s*\(?(?:{PC} ){{0,2}}(?::\w{{1,64}}:)?\.?{FUNC}")
 """A frame of a trace, from the start of the line."""
 
-ARM_FRAME = re.compile(rf"\s*{PC} \(([a-zA-Z0-9_.]+)\) from {PC} \({FUNC}")
+ARM_FRAME = re.compile(
+    rf"\s*(?:{PC} \()?([a-zA-Z0-9_.]+)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \[\w{{1,64}}\])?\)?"
+    rf" from (?:{PC} \()?{FUNC}"
+)
+"""A line of a 32-bit arm trace: callee and caller, with or without addresses."""
+
+OLD_FRAME = re.compile(r"\s{0,8}\[<[0-9a-f]{8,16}>\] (?:\? )?[a-zA-Z0-9_.]+\+0x")
+"""A frame of the kernels that printed a trace without announcing it."""
 
 POINTER = re.compile(
-    r"(?:IP:? |NIP:? |pc :? ?|PC is at:? |EIP is at |epc {0,3}: (?:[0-9a-f]{8,16} )?|TPC: <"
-    r"|Krnl PSW : [0-9a-f]{16} [0-9a-f]{16} \()"
-    rf"(?:(?!00[23]3:)(?:[0-9a-f]{{2,4}}:)?(?:{PC} {{1,4}}){{0,2}}\.?{FUNC}"
+    r"(?:IP:? |NIP:? |pc :? ?|[Pp][Cc] is at:? |[Ee]?[Ii][Pp] is at |E?IP: {1,6}[0-9a-f]{4}:(?=\[\w+\+)"
+    r"|epc {0,3}: (?:[0-9a-f]{8,16} )?|TPC: <|IAOQ\[0\]: |(?:ERA|era) {0,3}: (?:[0-9a-f]{16} )?"
+    r"|Krnl PSW : [0-9a-f]{8,16} [0-9a-f]{8,16} \(?)"
+    rf"(?:(?!00[23]3:)(?:[0-9a-f]{{2,4}}:)?(?:{PC} {{1,4}}){{0,2}}(?::\w{{1,64}}:)?\.?\[?{FUNC}"
     rf"|(?:[0-9]+:)?0x[0-9a-f]+|(?:[0-9]+:)?{PC} +\[< *\(null\)>\] +\(null\)"
     r"|[0-9]+: +\(null\))"
 )
 """An instruction pointer; the group is empty for an address without a name or in user space."""
 
-TRACE = re.compile(r"Call [Tt]race:|Backtrace:")
+TRACE = re.compile(r"Call [Tt]race:|Backtrace:|\bunwind_backtrace\)? from |^Trace:")
 
 TRACE_STARTS = (
     re.compile(r"Call [Tt]race"),
@@ -36,7 +48,7 @@ TRACE_STARTS = (
     re.compile(r"Freed:"),
     re.compile(r"Freed by task [0-9]+:"),
     re.compile(r"[^k] backtrace(?: \(crc [0-9a-fA-F]*\))?:"),
-    re.compile(r"Backtrace:"),
+    re.compile(r"Backtrace:|^Trace:"),
     re.compile(r"Uninit was stored to memory at"),
     re.compile(r"status: [0-9a-f]{16} badaddr: [0-9a-f]{16} cause: [0-9a-f]{16}"),
 )
@@ -51,6 +63,10 @@ INTERLEAVED = re.compile(rf"(?: {PC})? should_fail(?:slab)?(?:\.[a-z0-9.]+)?\+0x
 _DETAIL = re.compile(
     r"(?P<guess>\? )?\.?(?P<raw>[a-zA-Z0-9_$]+(?:\.[a-zA-Z0-9_.]+)?)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)"
     rf"[)>]?(?: (?:\./)?{SRC})?(?: \[(?P<module>[a-zA-Z0-9_]+)[^\]]*\])?"
+)
+_RESOLVED = re.compile(
+    rf"(?P<guess>\? )?\.?(?P<raw>[a-zA-Z0-9_]+(?:\.[a-zA-Z0-9_.]+)?) \((?:\./)?{SRC}[^)]{{0,200}}\)"
+    r"(?: (?:\[)?(?P<module>[a-zA-Z0-9_]+)\]?)?"
 )
 _INLINE = re.compile(rf"\s{{0,4}}(?P<raw>[a-zA-Z0-9_]+) {SRC} \[inline\]")
 
@@ -87,7 +103,8 @@ def candidates(text: str) -> tuple[str, ...]:
 
 def frame(record: Record, *, reliable: bool) -> Frame | None:
     """Read one line of a trace with everything that it says."""
-    match = _DETAIL.search(record.text) or _INLINE.match(record.text)
+    text = record.text
+    match = _DETAIL.search(text) or _RESOLVED.search(text) or _INLINE.match(text)
     if match is None:
         return None
     groups = match.groupdict()
@@ -102,9 +119,10 @@ def frame(record: Record, *, reliable: bool) -> Frame | None:
 
 def place(text: str, function: str) -> tuple[str | None, str | None]:
     """Return (module, file:line) that a line prints beside ``function``."""
-    for match in _DETAIL.finditer(text):
-        if name_of(match["raw"]) == function:
-            return match["module"], match[3]
+    for pattern in (_DETAIL, _RESOLVED):
+        for match in pattern.finditer(text):
+            if name_of(match["raw"]) == function:
+                return match["module"], match[3]
     return None, None
 
 

@@ -163,7 +163,7 @@ def _fitted(
     before: Sequence[Record],
 ) -> CrashReport:
     first = window.lines[0]
-    verdict = judge([first._replace(text=first.text[match.start() :]), *window.lines[1:]], entry)
+    verdict = _judged(window, first._replace(text=first.text[match.start() :]), entry)
     names = _names(groups, verdict)
     raw_title = entry.title.format_map(names)
     title = anonymous(raw_title)
@@ -189,6 +189,21 @@ def _fitted(
         end=_end(window, trace),
         **machine(before, window.lines),
     )
+
+
+def _judged(window: Window, first: Record, entry: Format) -> Verdict:
+    """Judge the window; where an old kernel only guessed its trace, the guesses must do."""
+    verdict = judge([first, *window.lines[1:]], entry)
+    if verdict.broken or all(verdict.suspects) or not _guesswork(window):
+        return verdict
+    guesses = [record._replace(text=record.text.replace("? ", "", 1)) for record in window.guesses]
+    lines = sorted([*window.lines[1:], *guesses], key=lambda record: record.order)
+    return judge([first, *lines], entry)
+
+
+def _guesswork(window: Window) -> bool:
+    """Tell whether the trace is that of an old kernel, which doubted most of its frames."""
+    return sum(_OLD_GUESS.match(record.text) is not None for record in window.guesses) >= 3
 
 
 def _plain(window: Window, head: Headline, before: Sequence[Record]) -> CrashReport:
@@ -247,8 +262,8 @@ def _place(
     suspect: Suspect | None, function: str | None, headline: Record
 ) -> tuple[str | None, str | None]:
     module = location = None
-    if suspect is not None and function is not None:
-        module, location = place(suspect.record.text, function)
+    if function is not None:
+        module, location = place(suspect.record.text if suspect else headline.text, function)
     if location is None:
         match = _SOURCE.search(headline.text)
         location = match[1] if match else None
@@ -264,15 +279,9 @@ def _broken(entry: Format, verdict: Verdict, title: str, window: Window) -> str 
         return entry.broken
     if stamped(title):
         return "two lines are printed into each other"
-    if not entry.traced or _all_guessed(window, verdict):
+    if not entry.traced or (_guesswork(window) and not trace_of(window.lines, ())):
         return None
     return broken_trace(window.every)
-
-
-def _all_guessed(window: Window, verdict: Verdict) -> bool:
-    """Tell whether an old kernel without frame pointers marked its whole trace as a guess."""
-    old = sum(_OLD_GUESS.match(record.text) is not None for record in window.guesses)
-    return verdict.pointer is not None and old >= 3 and not trace_of(window.lines, ())
 
 
 def _evidence(headline: Record, verdict: Verdict, suspect: Suspect | None) -> tuple[Line, ...]:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.crash.frames import ANY_START, ARM_FRAME, START_HINTS, TRACE_STARTS, candidates, frame
+from bot.crash.frames import (
+    ANY_START,
+    ARM_FRAME,
+    OLD_FRAME,
+    START_HINTS,
+    TRACE_STARTS,
+    candidates,
+    frame,
+)
 from bot.crash.report import Frame
 from bot.crash.transport import Record
 
 MAX_FRAMES = 128
 _NEAR = 15
+_FRAME_HINTS = ("+0x", "[inline]", ".c:", ".h:", ".S:", ".rs:")
 _UNAVAILABLE = "(stack is not available)"
 
 
@@ -17,14 +26,14 @@ def trace_of(lines: Sequence[Record], guesses: Sequence[Record]) -> tuple[Frame,
     """Return the frames of the first call trace, guesses of the kernel among them."""
     frames: list[Frame] = []
     doubted = {record.order for record in guesses}
-    begun = False
+    begun = not any(_starts(record.text) for record in lines)
     for record in sorted((*lines, *guesses), key=lambda record: record.order):
-        if any(hint in record.text for hint in START_HINTS) and ANY_START.search(record.text):
+        if _starts(record.text):
             if begun and frames:
                 break
             begun = True
             continue
-        if begun and ("+0x" in record.text or "[inline]" in record.text):
+        if begun and any(hint in record.text for hint in _FRAME_HINTS):
             read = frame(record, reliable=record.order not in doubted)
             if read is not None:
                 frames.append(read)
@@ -33,15 +42,15 @@ def trace_of(lines: Sequence[Record], guesses: Sequence[Record]) -> tuple[Frame,
     return tuple(frames)
 
 
+def _starts(text: str) -> bool:
+    return any(hint in text for hint in START_HINTS) and ANY_START.search(text) is not None
+
+
 def broken_trace(lines: Sequence[Record]) -> str | None:
     """Say why the traces of a report cannot be complete; None when they look whole."""
     seen = False
     texts = [record.text for record in lines]
-    starts = [
-        n
-        for n, text in enumerate(texts)
-        if any(hint in text for hint in START_HINTS) and ANY_START.search(text)
-    ]
+    starts = [n for n, text in enumerate(texts) if _starts(text)]
     for start in TRACE_STARTS:
         first = next((n for n in starts if start.search(texts[n])), None)
         if first is None:
@@ -52,14 +61,21 @@ def broken_trace(lines: Sequence[Record]) -> str | None:
         seen = seen or whole
         if not whole and start is not TRACE_STARTS[-1]:
             return "a call trace without frames"
-    if not seen and not any(" from " in text and ARM_FRAME.match(text) for text in texts):
+    if not seen and not any(_bare(text) for text in texts):
         return "no call trace"
     return None
 
 
+def _bare(text: str) -> bool:
+    """Tell whether a line is a frame even where no line announced a trace."""
+    return OLD_FRAME.match(text) is not None or (
+        " from " in text and ARM_FRAME.match(text) is not None
+    )
+
+
 def _frames_near(texts: Sequence[str], first: int) -> bool:
     for text in texts[first + 1 : first + 1 + _NEAR]:
-        if any(hint in text for hint in START_HINTS) and ANY_START.search(text):
+        if _starts(text):
             return False
         if _UNAVAILABLE in text or candidates(text):
             return True
