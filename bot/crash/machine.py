@@ -20,21 +20,43 @@ _TASK = re.compile(
     rf"(?P<comm>.{{1,64}}?) (?:Kdump: loaded )?{_TAINT}"
 )
 _HUNG = re.compile(rf"^\s{{2,10}}{_TAINT}")
+_OLD_CPU = re.compile(rf"^CPU: {{1,6}}(?P<cpu>\d+) {{1,6}}{_TAINT}")
+_REGS = re.compile(rf"^REGS: .{{1,60}}TRAP: \w{{1,8}} {{1,4}}{_TAINT}")
+_FLAGS = re.compile(r"^EFLAGS: [0-9a-f]{8} {1,4}\((?P<release>\d+\.\d+[^\s)]*)")
+_PROCESS = re.compile(r"^ ?Process (?P<comm>.{1,32}?) \(pid: (?P<pid>\d+), ")
+_IA64 = re.compile(r"^Pid: (?P<pid>\d+), CPU (?P<cpu>\d+), comm: +(?P<comm>.{1,32})")
+_TASK_OF = re.compile(
+    r"^TASK = [0-9a-f]+\[(?P<pid>\d+)\] '(?P<comm>.{1,32}?)' THREAD: \w+(?: CPU: (?P<cpu>\d+))?"
+)
 _TAINT_WORDS = re.compile(r"Tainted: (?P<taint>[A-Z][A-Z ]{0,40}?) +(?:\[|,|\d|-)")
 _LINUX = re.compile(r"Linux version (?P<release>\d+\.\S+)")
 _HARDWARE = re.compile(r"Hardware name: ?(?P<hardware>.{1,200})")
 _OLD_HARDWARE = re.compile(r" #\d+ +(?P<hardware>[A-Z][^,#]{3,80}/\S.{0,60})$")
-_CPU = re.compile(r"^CPU:? (?P<cpu>\d+)\s*$|CPU#(?P<stuck>\d+) stuck|LOCKUP on cpu (?P<dead>\d+)")
+_CPU = re.compile(
+    r"^CPU:? (?P<cpu>\d+)\s*$|CPU#(?P<stuck>\d+)(?: stuck|!)|LOCKUP on cpu (?P<dead>\d+)"
+)
 _LOCKED = re.compile(r"stuck for \d+s! \[(?P<comm>.{1,32}):(?P<pid>\d+)\]")
 _BLOCKED = re.compile(r"INFO: task (?P<comm>.{1,32}):(?P<pid>\d+) (?:blocked|can't die)")
+
+_FACTS = (
+    _TASK, _HUNG, _LOCKED, _BLOCKED, _HARDWARE, _LINUX, _OLD_CPU, _REGS, _FLAGS, _PROCESS, _IA64,
+    _TASK_OF, _TAINT_WORDS, _CPU,
+)  # fmt: skip
+"""What a line may tell; of two that tell one thing, the first wins."""
 
 _ARCHITECTURES = (
     ("arm64", re.compile(r"^\s*pstate ?: |^\s*pc : .*\+0x|, arm64\b|ESR = 0x|ESR: 0x")),
     ("arm", re.compile(r"^PC is at |^\s*r10: [0-9a-f]{8} ")),
     ("riscv64", re.compile(r"^\s*epc ?: .* ra ?: |^status: [0-9a-f]{16} badaddr")),
-    ("ppc64", re.compile(r"^NIP(?: \[|:  ?[0-9a-fc])")),
+    ("ppc", re.compile(r"^NIP(?: \[|: {1,2})[0-9a-fA-F]{8}\b")),
+    ("ppc64", re.compile(r"^NIP(?: \[|: {1,2}[0-9a-fA-F])")),
     ("s390x", re.compile(r"^Krnl PSW")),
     ("mips", re.compile(r"^epc   : ")),
+    ("loongarch64", re.compile(r"^\s*ERA: [0-9a-f]{16}|^era   : [0-9a-f]{16}")),
+    ("sparc64", re.compile(r"^TPC: <|^TSTATE: ")),
+    ("parisc", re.compile(r"^\s*IAOQ\[0\]: |^IASQ: ")),
+    ("ia64", re.compile(r"^psr ?: [0-9a-f]{16} ifs ?: ")),
+    ("alpha", re.compile(r"^pc = \[<[0-9a-f]{16}>\] +ra = ")),
     ("i386", re.compile(r"^\s*EIP: |^EAX: ")),
     ("x86_64", re.compile(r"^\s*RIP: |^\s*R[AD]X: [0-9a-f]{16}|^IP: \[<ffff")),
 )
@@ -47,10 +69,13 @@ _HINTS = (
     "cpu",
     "stuck for",
     "INFO: task",
+    "Process ",
+    "EFLAGS",
+    "TASK = ",
 )
 _ARCH_HINTS = (
     "pstate", "pc :", "ESR", "PC is", "r10:", "epc", "badaddr", "NIP", "Krnl", "EIP", "EAX",
-    "RIP", "RAX", "RDX", "IP: ", "arm64",
+    "RIP", "RAX", "RDX", "IP: ", "arm64", "ERA: ", "era ", "TPC", "TSTATE", "IA", "psr", "pc = ",
 )  # fmt: skip
 
 
@@ -83,7 +108,7 @@ def _look(text: str, found: dict[str, Any]) -> None:
             found["arch"] = arch
     if not any(hint in text for hint in _HINTS):
         return
-    for pattern in (_TASK, _HUNG, _LOCKED, _BLOCKED, _HARDWARE, _LINUX, _TAINT_WORDS, _CPU):
+    for pattern in _FACTS:
         match = pattern.search(text)
         if match is not None:
             _keep(match.groupdict(), found)
