@@ -154,6 +154,8 @@ ANCHORS = re.compile(
             "^sock_do_ioctl", "^sock_ioctl", "^compat_sock_ioctl", "^nfnetlink_rcv_msg",
             "^rtnetlink_rcv_msg", "^netlink_dump", "^(sys_)?(socketpair|connect|ioctl)",
             # page faults, the way back to user space, work on other processors
+            "^system_call", "^sysc_", "^tracesys", "^el0_svc", "^ret_from_syscall", "^handle_sys",
+            "^do_trap_ecall_u", "^worker_thread$",
             "__do_fault", "do_page_fault", "^page_fault$", "__fput", "task_work_run",
             "exit_to_usermode", "smp_call_function", "tasklet_action", "tasklet_hi_action",
         )
