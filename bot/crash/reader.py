@@ -12,7 +12,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
-from bot.crash.formats import CONTINUES, ECHO, PROGRAM, UNNAMED, Format, by_literal, quiet
+from bot.crash.formats import (
+    CONTINUES,
+    DRIVER,
+    ECHO,
+    PROGRAM,
+    UNNAMED,
+    Format,
+    by_literal,
+    quiet,
+)
 from bot.crash.frames import place
 from bot.crash.guilty import Suspect, Verdict, judge
 from bot.crash.machine import machine
@@ -143,7 +152,9 @@ def _details(entry: Format, lines: Iterable[Record]) -> dict[str, str] | None:
 def _kernels(head: Headline) -> bool:
     """Tell whether a headline that no row knows is the kernel's own and no program's."""
     text = head.record.text
-    return head.literal in UNNAMED and bool(head.record.context) and PROGRAM.match(text) is None
+    if head.literal not in UNNAMED or PROGRAM.match(text):
+        return False
+    return bool(head.record.context) or DRIVER.match(text) is not None
 
 
 def _report(window: Window, head: Headline, before: Sequence[Record]) -> CrashReport:
