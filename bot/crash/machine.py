@@ -45,20 +45,33 @@ _FACTS = (
 """What a line may tell; of two that tell one thing, the first wins."""
 
 _ARCHITECTURES = (
-    ("arm64", re.compile(r"^\s*pstate ?: |^\s*pc : .*\+0x|, arm64\b|ESR = 0x|ESR: 0x")),
-    ("arm", re.compile(r"^PC is at |^\s*r10: [0-9a-f]{8} ")),
+    (
+        "arm64",
+        re.compile(
+            r"^\s*pstate ?: |^\s*pc : .*\+0x|^\s*el[01]\w{0,12}_(?:sync|irq|svc|error|abort)\w{0,12}\+|, arm64\b|ESR = 0x|ESR: 0x"
+        ),
+    ),
+    (
+        "arm",
+        re.compile(r"^PC is at |^\s*r10: [0-9a-f]{8} |\bunwind_backtrace\b|\bret_fast_syscall\+"),
+    ),
     ("riscv64", re.compile(r"^\s*epc ?: .* ra ?: |^status: [0-9a-f]{16} badaddr")),
-    ("ppc", re.compile(r"^NIP(?: \[|: {1,2})[0-9a-fA-F]{8}\b")),
-    ("ppc64", re.compile(r"^NIP(?: \[|: {1,2}[0-9a-fA-F])")),
-    ("s390x", re.compile(r"^Krnl PSW")),
-    ("mips", re.compile(r"^epc   : ")),
+    ("ppc", re.compile(r"^\s*NIP(?: \[|: {1,2})[0-9a-fA-F]{8}\b")),
+    ("ppc64", re.compile(r"^\s*NIP(?: \[|: {1,2}[0-9a-fA-F])|\bsystem_call_exception\+")),
+    ("s390x", re.compile(r"^\s*Krnl PSW")),
+    ("mips", re.compile(r"^\s*epc   : ")),
     ("loongarch64", re.compile(r"^\s*ERA: [0-9a-f]{16}|^era   : [0-9a-f]{16}")),
     ("sparc64", re.compile(r"^TPC: <|^TSTATE: ")),
     ("parisc", re.compile(r"^\s*IAOQ\[0\]: |^IASQ: ")),
     ("ia64", re.compile(r"^psr ?: [0-9a-f]{16} ifs ?: ")),
     ("alpha", re.compile(r"^pc = \[<[0-9a-f]{16}>\] +ra = ")),
     ("i386", re.compile(r"^\s*EIP: |^EAX: ")),
-    ("x86_64", re.compile(r"^\s*RIP: |^\s*R[AD]X: [0-9a-f]{16}|^IP: \[<ffff")),
+    (
+        "x86_64",
+        re.compile(
+            r"^\s*RIP: |\bentry_SYSCALL_64|\bsystem_call_fastpath\+|^\s*R[AD]X: [0-9a-f]{16}|^IP: \[<ffff"
+        ),
+    ),
 )
 _HINTS = (
     "omm: ",
@@ -75,7 +88,7 @@ _HINTS = (
 )
 _ARCH_HINTS = (
     "pstate", "pc :", "ESR", "PC is", "r10:", "epc", "badaddr", "NIP", "Krnl", "EIP", "EAX",
-    "RIP", "RAX", "RDX", "IP: ", "arm64", "ERA: ", "era ", "TPC", "TSTATE", "IA", "psr", "pc = ",
+    "RIP", "RAX", "RDX", "IP: ", "arm64", "ERA: ", "era ", "el0", "el1", "unwind_b", "ret_fast", "SYSCALL_64", "call_fastpath", "call_exception", "TPC", "TSTATE", "IA", "psr", "pc = ",
 )  # fmt: skip
 
 
