@@ -88,7 +88,10 @@ def _placed(records: Sequence[Record], record: Record, literal: str) -> Record:
         last = matches[-1]
         return record._replace(text=record.text[last.end() :], context=last[1] or STAMPED)
     after = records[record.order + 1 : record.order + 2]
-    if after and after[0].context not in ("", FOREIGN):
+    known = any(
+        entry.pattern.search(record.text[: stop + MAX_HEADLINE]) for entry in by_literal()[literal]
+    )
+    if known and after and after[0].context not in ("", FOREIGN):
         return record._replace(context=after[0].context)
     return record
 
