@@ -36,6 +36,9 @@ _TICK = re.compile(
 )
 """The frame of the timer's interrupt: what stands below it was running."""
 
+_RETURN = re.compile(rf"^ {{0,2}}(?:LR is at |lr : |ra {{0,3}}: (?:[0-9a-f]{{8,16}} )?){FUNC}")
+"""Where the processor would have returned to: the last resort where no trace was kept."""
+
 _HALTED = re.compile(rf"^ {{0,2}}(?=epc|Krnl|NIP|IAOQ|TPC|ERA)(?:{_POINTER.pattern})")
 """Where the stalled processor itself was, on architectures that print it without an interrupt."""
 _ITSELF = re.compile(r"\(t=[0-9]+ jiffies")
@@ -47,7 +50,7 @@ class Look(Enum):
 
     NOWHERE = ((),)
     POINTER = ((_POINTER,),)
-    POINTER_THEN_TRACE = ((_POINTER, _CALLS, FRAMES), (_CALLS, FRAMES))
+    POINTER_THEN_TRACE = ((_POINTER, _CALLS, FRAMES), (_CALLS, FRAMES), (_RETURN,))
     TRACE = ((_CALLS, FRAMES),)
     STUCK = (
         (_POINTER, _CALLS, FRAMES),
@@ -304,6 +307,7 @@ _WARNING = (
     _warning(r"WARNING: .*at @SRC @FUNC", "WARNING in {frame}"),
     _warning(r"WARNING: @SRC at @FUNC", "WARNING in {frame}"),
     _warning(r"WARNING: \[.*\] @SRC at @FUNC", "WARNING in {frame}"),
+    _warning(r"WARNING: at @SRC\s*$", "WARNING in {frame}"),
     _warning(r"WARNING: at @SRC (?P<name>[a-z_]\w*)\(\)", "WARNING in {frame}"),
     row("WARNING:", r"WARNING: possible circular locking dependency detected",
         "possible deadlock in {frame}", Kind.LOCKDEP, Look.LOCKS, plumbing=QUEUES,
@@ -419,7 +423,7 @@ _TRAPS = (
     row("Unable to handle kernel", r"Unable to handle kernel pointer dereference",
         "BUG: unable to handle kernel paging request in {frame}", Kind.PAGE_FAULT,
         Look.POINTER_THEN_TRACE, alts=ACCESS),
-    row("general protection fault", r"general protection fault.*:",
+    row("general protection fault", r"general protection fault(?:.*:|, probably for)",
         "general protection fault in {frame}", Kind.GPF, Look.POINTER_THEN_TRACE, alts=ACCESS),
     row("stack segment: ", r"stack segment: ", "stack segment fault in {frame}", Kind.GPF,
         Look.POINTER_THEN_TRACE),
@@ -478,12 +482,17 @@ _TRAPS = (
         Kind.PANIC, traced=False),
 )  # fmt: skip
 
-_DIE = r" ?(?::? ?[0-9a-f]{4,16})?(?: ilc:[0-9])? ?\[# ?[0-9]{1,4}\]"
+_DIED = r"\[# ?[0-9]{1,4}\][A-Z0-9_() ]{0,80}:?\s*$"
+"""How every ``die()`` ends its line: the count of deaths, then options of the build."""
+
+_DIE = r" ?(?::? ?[0-9a-f]{4,16})?(?: ilc:[0-9])? ?" + _DIED
 
 
 def _die(what: str, title: str, kind: Kind) -> Format:
-    """What ``die()`` of an architecture prints: words, an error code, the count of deaths."""
-    return row(what, f"(?P<what>{what}){_DIE}", title, kind, Look.POINTER_THEN_TRACE, alts=ACCESS)
+    """Make a row for what ``die()`` prints: words, an error code, the count of deaths."""
+    return row(
+        what, f"(?:^|: )(?P<what>{what}){_DIE}", title, kind, Look.POINTER_THEN_TRACE, alts=ACCESS
+    )
 
 
 def _slub(literal: str, look: Look) -> Format:
@@ -504,7 +513,7 @@ _OTHERS = (
     row("NMI Watchdog detected LOCKUP", r"NMI Watchdog detected LOCKUP",
         "BUG: hard lockup in {frame}", Kind.HARD_LOCKUP, Look.POINTER_THEN_TRACE, alts=STALL,
         plumbing=WATCHDOG),
-    row("blocked for more than", r"^.{0,32}:[0-9]{1,10} blocked for more than [0-9]+ seconds",
+    row("blocked for more than", r"^.{0,32}:[0-9]{1,10} blocked for more than [0-9]+ seconds\.?\s*$",
         "INFO: task hung in {frame}", Kind.HUNG_TASK, Look.TRACE, pick=Pick.HANG, alts=HANG),
     row("Badness at ", r"^Badness at @SRC", "WARNING in {frame}", Kind.WARNING,
         Look.POINTER_OR_TRACE),
@@ -532,15 +541,15 @@ _OTHERS = (
         "protection exception", "operand exception", "data exception", "monitor event",
         "alignment check", "segment not present", "invalid TSS", "bounds", "int3",
         "simd exception", "device not available")),
-    row("Oops: ", r"Oops: Kernel access of bad area.{0,20}\[# ?[0-9]",
+    row("Oops: ", r"Oops: Kernel access of bad area.{0,20}" + _DIED,
         "BUG: unable to handle kernel paging request in {frame}", Kind.PAGE_FAULT,
         Look.POINTER_THEN_TRACE, alts=ACCESS),
     row("Oops: ", r"Oops: (?P<what>Machine check|Exception in kernel mode|Bad kernel stack pointer|"
-        r"Unrecoverable [A-Za-z ]{1,40}).{0,20}\[# ?[0-9]", "{what} in {frame}", Kind.OTHER,
+        r"Unrecoverable [A-Za-z ]{1,40}).{0,20}" + _DIED, "{what} in {frame}", Kind.OTHER,
         Look.POINTER_THEN_TRACE, alts=ACCESS),
-    row("Oops - ", r"Oops - (?P<what>[a-z][A-Za-z() ]{2,50}?) \[# ?[0-9]", "{what} in {frame}",
+    row("Oops - ", r"Oops - (?P<what>[a-z][A-Za-z() ]{2,50}?) " + _DIED, "{what} in {frame}",
         Kind.OTHER, Look.POINTER_THEN_TRACE, alts=ACCESS),
-    row("Oops", r"\bOops ?(?:: [0-9a-f]{4,16}\b.{0,20})?\[# ?[0-9]", "Oops in {frame}",
+    row("Oops", r"(?:^|: )Oops ?(?:: [0-9a-f]{4,16}\b.{0,20})?" + _DIED, "Oops in {frame}",
         Kind.PAGE_FAULT, Look.POINTER_THEN_TRACE, alts=ACCESS),
 )  # fmt: skip
 
@@ -561,8 +570,11 @@ PROGRAM = re.compile(r"[\w.-]{1,64}\[\d{1,10}\]: ")
 """How a program, not the kernel, begins its line."""
 
 QUIET: dict[str, tuple[str, ...]] = {
-    "BUG:": (r"ODEBUG:", r"Boot_DEBUG:", r"xlog_status:", r"DEBUG:"),
+    "BUG:": (r"^audit: ", r"^audit\(", r"ODEBUG:", r"Boot_DEBUG:", r"xlog_status:", r"DEBUG:"),
     "WARNING:": (
+        r"^audit: |^audit\(",
+        r"WARNING: ATAPI DMA disabled for SATA controllers",
+        r"WARNING: Spectre v2 mitigation leaves CPU vulnerable",
         r"WARNING: /etc/ssh/moduli does not exist",
         r"WARNING: workqueue cpumask: online intersect > possible intersect",
         r"WARNING: [Tt]he mand mount option",

@@ -113,7 +113,7 @@ SKIP = (
             "device_for_each_child", "rollback_registered", "unregister_netdev", "sysfs_remove",
             "device_remove_file", "tty_unregister_device", "dummy_urb_enqueue", "usb_kill_urb",
             "usb_kill_anchored_urbs", "usb_control_msg", "usb_hcd_submit_urb", "usb_submit_urb",
-            "^put_device$", "_indirect_thunk_", "readb$", "readw$", "readl$", "readq$",
+            "^put_device$", "_indirect_thunk_", "ioread(?:8|16|32|64)", "iowrite(?:8|16|32|64)", "readb$", "readw$", "readl$", "readq$",
             "writeb$", "writew$", "writel$", "writeq$", "logic_in", "logic_out",
         ),
     ),
