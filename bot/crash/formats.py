@@ -485,13 +485,16 @@ _TRAPS = (
 _DIED = r"\[# ?[0-9]{1,4}\][A-Z0-9_() ]{0,80}:?\s*$"
 """How every ``die()`` ends its line: the count of deaths, then options of the build."""
 
+_OPENS = r"(?:^\s{0,16}|[:\]\"] ?)"
+"""What may stand in front of such a line: blanks, or the end of whatever carried it."""
+
 _DIE = r" ?(?::? ?[0-9a-f]{4,16})?(?: ilc:[0-9])? ?" + _DIED
 
 
 def _die(what: str, title: str, kind: Kind) -> Format:
     """Make a row for what ``die()`` prints: words, an error code, the count of deaths."""
     return row(
-        what, f"(?:^|: )(?P<what>{what}){_DIE}", title, kind, Look.POINTER_THEN_TRACE, alts=ACCESS
+        what, f"{_OPENS}(?P<what>{what}){_DIE}", title, kind, Look.POINTER_THEN_TRACE, alts=ACCESS
     )
 
 
@@ -549,7 +552,7 @@ _OTHERS = (
         Look.POINTER_THEN_TRACE, alts=ACCESS),
     row("Oops - ", r"Oops - (?P<what>[a-z][A-Za-z() ]{2,50}?) " + _DIED, "{what} in {frame}",
         Kind.OTHER, Look.POINTER_THEN_TRACE, alts=ACCESS),
-    row("Oops", r"(?:^|: )Oops ?(?:: [0-9a-f]{4,16}\b.{0,20})?" + _DIED, "Oops in {frame}",
+    row("Oops", _OPENS + r"Oops ?(?:: [0-9a-f]{4,16}\b.{0,20})?" + _DIED, "Oops in {frame}",
         Kind.PAGE_FAULT, Look.POINTER_THEN_TRACE, alts=ACCESS),
 )  # fmt: skip
 
