@@ -12,7 +12,7 @@ from bot.crash.transport import Record
 PC = r"\[(?:<?(?:0x)?[0-9a-fA-F]+>?|[a-zA-Z0-9_]+\+[0-9]+/[0-9]+)\]"
 """An address in brackets; klogd of old put the symbol with decimal offsets there."""
 
-FUNC = r"([a-zA-Z0-9_]+)(?:[.+]| \((?=[\w./-]{1,200}:[0-9]))"
+FUNC = r"([a-zA-Z0-9_]+)(?:[.+]| \((?=[\w./-]{1,200}:[0-9?]))"
 """A function: an offset or a suffix follows, or the file:line of a symbolised trace."""
 
 SRC = r"([a-zA-Z0-9\-_/.]+\.[a-z]+:[0-9]+)"
@@ -23,7 +23,7 @@ FRAME = re.compile(
 """A frame of a trace, from the start of the line."""
 
 ARM_FRAME = re.compile(
-    rf"\s*(?:{PC} \()?([a-zA-Z0-9_.]+)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \[\w{{1,64}}\])?\)?"
+    rf"\s{{0,64}}(?:{PC} \()?([a-zA-Z0-9_.]+)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \[\w{{1,64}}\])?\)?"
     rf" from (?:{PC} \()?{FUNC}"
 )
 """A line of a 32-bit arm trace: callee and caller, with or without addresses."""
@@ -67,7 +67,7 @@ _DETAIL = re.compile(
     rf"[)>]?(?: (?:\./)?{SRC})?(?: \[(?P<module>[a-zA-Z0-9_]+)[^\]]*\])?"
 )
 _RESOLVED = re.compile(
-    rf"(?P<guess>\? )?\.?(?P<raw>[a-zA-Z0-9_]+(?:\.[a-zA-Z0-9_.]+)?) \((?:\./)?{SRC}[^)]{{0,200}}\)"
+    rf"(?P<guess>\? )?\.?\b(?P<raw>[a-zA-Z0-9_]{{1,128}}(?:\.[a-zA-Z0-9_.]{{1,64}})?) \((?:\./)?{SRC}[^)]{{0,200}}\)"
     r"(?: (?:\[)?(?P<module>[a-zA-Z0-9_]+)\]?)?"
 )
 _INLINE = re.compile(rf"\s{{0,4}}(?P<raw>[a-zA-Z0-9_]+) {SRC} \[inline\]")

@@ -17,7 +17,11 @@ _TAINT = (
 )
 _TASK = re.compile(
     r"(?:CPU: (?P<cpu>\d+) (?:UID: \d+ )?)?P[Ii][Dd]: (?P<pid>\d+),? [Cc]omm: "
-    rf"(?P<comm>.{{1,64}}?) (?:Kdump: loaded )?{_TAINT}"
+    rf"(?P<comm>.{{1,64}}?) (?:Kdump: loaded |veid: \d+ )?{_TAINT}"
+)
+_COMM = re.compile(
+    r"^CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.{1,64}?)"
+    r"(?= +(?:Kdump:|Not tainted|Tainted:|\d)|\s*$)"
 )
 _HUNG = re.compile(rf"^\s{{2,10}}{_TAINT}")
 _OLD_CPU = re.compile(rf"^CPU: {{1,6}}(?P<cpu>\d+) {{1,6}}{_TAINT}")
@@ -39,7 +43,7 @@ _LOCKED = re.compile(r"stuck for \d+s! \[(?P<comm>.{1,32}):(?P<pid>\d+)\]")
 _BLOCKED = re.compile(r"INFO: task (?P<comm>.{1,32}):(?P<pid>\d+) (?:blocked|can't die)")
 
 _FACTS = (
-    _TASK, _HUNG, _LOCKED, _BLOCKED, _HARDWARE, _LINUX, _OLD_CPU, _REGS, _FLAGS, _PROCESS, _IA64,
+    _TASK, _COMM, _HUNG, _LOCKED, _BLOCKED, _HARDWARE, _LINUX, _OLD_CPU, _REGS, _FLAGS, _PROCESS, _IA64,
     _TASK_OF, _TAINT_WORDS, _CPU,
 )  # fmt: skip
 """What a line may tell; of two that tell one thing, the first wins."""
