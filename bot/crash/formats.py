@@ -307,7 +307,7 @@ _WARNING = (
     _warning(r"WARNING: .*at @SRC @FUNC", "WARNING in {frame}"),
     _warning(r"WARNING: @SRC at @FUNC", "WARNING in {frame}"),
     _warning(r"WARNING: \[.*\] @SRC at @FUNC", "WARNING in {frame}"),
-    _warning(r"WARNING: at @SRC\s*$", "WARNING in {frame}"),
+    _warning(r"WARNING: (?:CPU: [0-9]+ PID: [0-9]+ )?at @SRC\s*$", "WARNING in {frame}"),
     _warning(r"WARNING: at @SRC (?P<name>[a-z_]\w*)\(\)", "WARNING in {frame}"),
     row("WARNING:", r"WARNING: possible circular locking dependency detected",
         "possible deadlock in {frame}", Kind.LOCKDEP, Look.LOCKS, plumbing=QUEUES,
@@ -438,6 +438,8 @@ _TRAPS = (
         Kind.BUG, Look.TRACE, alts=ACCESS),
     row("kernel BUG", r"kernel BUG at ", "kernel BUG in {frame}", Kind.BUG,
         Look.POINTER_THEN_TRACE, plumbing="^skb_"),
+    row("Kernel BUG", r"Kernel BUG at [\w./-]+:[0-9]+", "kernel BUG in {frame}", Kind.BUG,
+        Look.POINTER_THEN_TRACE, plumbing="^skb_"),
     row("Kernel BUG", r"Kernel BUG (?P<what>.*)", "kernel BUG {what}", Kind.BUG),
     row("divide error:", r"divide error: ", "divide error in {frame}", Kind.DIVIDE_ERROR,
         Look.POINTER),
@@ -482,7 +484,7 @@ _TRAPS = (
         Kind.PANIC, traced=False),
 )  # fmt: skip
 
-_DIED = r"\[# ?[0-9]{1,4}\][A-Z0-9_() ]{0,80}:?\s*$"
+_DIED = r"\[#? ?[0-9]{1,4}\][A-Z0-9_() ]{0,80}:?\s*$"
 """How every ``die()`` ends its line: the count of deaths, then options of the build."""
 
 _OPENS = r"(?:^\s{0,16}|[:\]\"] ?)"
@@ -491,10 +493,15 @@ _OPENS = r"(?:^\s{0,16}|[:\]\"] ?)"
 _DIE = r" ?(?::? ?[0-9a-f]{4,16})?(?: ilc:[0-9])? ?" + _DIED
 
 
-def _die(what: str, title: str, kind: Kind) -> Format:
+def _die(what: str, title: str, kind: Kind, literal: str = "") -> Format:
     """Make a row for what ``die()`` prints: words, an error code, the count of deaths."""
     return row(
-        what, f"{_OPENS}(?P<what>{what}){_DIE}", title, kind, Look.POINTER_THEN_TRACE, alts=ACCESS
+        literal or what,
+        f"{_OPENS}(?P<what>{what}){_DIE}",
+        title,
+        kind,
+        Look.POINTER_THEN_TRACE,
+        alts=ACCESS,
     )
 
 
@@ -518,6 +525,8 @@ _OTHERS = (
         plumbing=WATCHDOG),
     row("blocked for more than", r"^.{0,32}:[0-9]{1,10} blocked for more than [0-9]+ seconds\.?\s*$",
         "INFO: task hung in {frame}", Kind.HUNG_TASK, Look.TRACE, pick=Pick.HANG, alts=HANG),
+    row("Unhandled exception: IPSR", r"Unhandled exception: IPSR = ", "Unhandled exception in {frame}",
+        Kind.OTHER, Look.POINTER_THEN_TRACE),
     row("Badness at ", r"^Badness at @SRC", "WARNING in {frame}", Kind.WARNING,
         Look.POINTER_OR_TRACE),
     row("Badness in ", r"^Badness in (?P<name>[a-zA-Z0-9_]+) at @SRC", "WARNING in {frame}",
@@ -536,14 +545,20 @@ _OTHERS = (
     _die("Kernel bug detected", "kernel BUG in {frame}", Kind.BUG),
     _die("Unhandled kernel unaligned access", "{what} in {frame}", Kind.PAGE_FAULT),
     *(_die(what, "invalid opcode in {frame}", Kind.INVALID_OPCODE) for what in (
-        "Reserved instruction in kernel code", "illegal operation", "invalid operand",
+        "Reserved instruction in kernel code", "Kernel illegal instruction",
         "Oops - illegal instruction", "Oops - undefined instruction")),
+    *(_die(what, "invalid opcode in {frame}", Kind.INVALID_OPCODE, f"{what}: ") for what in (
+        "illegal operation", "invalid operand")),
     *(_die(what, "{what} in {frame}", Kind.OTHER) for what in (
         "Break instruction in kernel code", "Trap instruction in kernel code",
-        "FP exception in kernel code", "addressing exception", "specification exception",
-        "protection exception", "operand exception", "data exception", "monitor event",
-        "alignment check", "segment not present", "invalid TSS", "bounds", "int3",
-        "simd exception", "device not available")),
+        "FP exception in kernel code")),
+    *(_die(what, "{what} in {frame}", Kind.OTHER, f"{what}: ") for what in (
+        "addressing exception", "specification exception", "protection exception",
+        "operand exception", "data exception", "monitor event", "alignment check",
+        "segment not present", "invalid TSS", "bounds", "int3", "simd exception",
+        "device not available")),
+    row("Kernel bad sw trap", r"Kernel bad sw trap [0-9]{1,4} " + _DIED,
+        "Kernel bad sw trap in {frame}", Kind.BUG, Look.POINTER_THEN_TRACE),
     row("Oops: ", r"Oops: Kernel access of bad area.{0,20}" + _DIED,
         "BUG: unable to handle kernel paging request in {frame}", Kind.PAGE_FAULT,
         Look.POINTER_THEN_TRACE, alts=ACCESS),
@@ -608,13 +623,13 @@ QUIET: dict[str, tuple[str, ...]] = {
 CONTINUES = re.compile(
     r"invalid opcode: 0000|Kernel panic - not syncing|unregister_netdevice: waiting for|"
     r"PANIC: double fault|Internal error:|\bOops\b|illegal operation: 0|monitor event: 0|"
-    r"invalid operand: 0|Kernel BUG \[#|INFO: (?:(?:Allocated|Freed) in |(?:Slab |Object )?0x)"
+    r"invalid operand: 0|Kernel BUG \[#|Kernel bad sw trap|INFO: (?:(?:Allocated|Freed) in |(?:Slab |Object )?0x)"
 )
 """Headlines that may stand inside the report of another crash without ending it."""
 
 ECHO = re.compile(
     r"invalid opcode: 0000|Internal error:|\bOops\b|illegal operation: 0|monitor event: 0|"
-    r"invalid operand: 0|Kernel BUG \[#|INFO: (?:(?:Allocated|Freed) in |(?:Slab |Object )?0x)|"
+    r"invalid operand: 0|Kernel BUG \[#|Kernel bad sw trap|INFO: (?:(?:Allocated|Freed) in |(?:Slab |Object )?0x)|"
     r"Kernel panic - not syncing: (?:Fatal exception|Asynchronous SError|Kernel Fault|"
     r"Fatal hardware error|panic_on_warn|panic_on_|kernel: panic_on|hung_task|softlockup|"
     r"[Hh]ard LOCKUP|RCU Stall|Machine halted|Oops|BUG!|Aiee|NMI|KASAN|kasan|UBSAN|KFENCE)"
