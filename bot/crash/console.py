@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bot.crash.scan import Hit
 from bot.crash.transport import bare, clean, decode, folded, is_stamp, pieces
 
 MAX_BEFORE = 400
@@ -19,7 +20,8 @@ class Console:
     """
 
     __slots__ = (
-        "_bared", "_numbers", "_original", "_shown", "all_cpus", "injected", "lines", "text",
+        "_bared", "_numbers", "_original", "_shown", "all_cpus", "booted", "injected", "lines",
+        "text",
     )  # fmt: skip
 
     def __init__(self, original: str | bytes) -> None:
@@ -35,32 +37,34 @@ class Console:
         self._bared: dict[int, tuple[str, str]] = {}
         self.injected = False
         """Whether fault injection printed traces into this text."""
+        self.booted = ""
+        """The line with which the kernel came up, if the text holds it."""
         self.all_cpus = False
         """Whether one processor asked the others for their traces."""
 
-    def unfold(self, hits: Sequence[int]) -> Sequence[int]:
-        """Split the text around the lines ``hits`` (from 0); return where they are in ``lines``.
+    def unfold(self, hits: Sequence[Hit]) -> Sequence[Hit]:
+        """Split the text around the lines of ``hits``; return where they are in ``lines``.
 
         A hit that holds several kernel lines stands for all of them.
         """
         lines = self.text.split("\n")
         self.lines = lines
-        if not folded(self.text, [lines[hit] for hit in hits]):
+        if not folded(self.text, [lines[at] for at, _ in hits]):
             return hits
-        low = max(0, hits[0] - MAX_BEFORE)
+        low = max(0, hits[0][0] - MAX_BEFORE)
         opened: list[str] = []
         numbers: list[int] = []
-        places: list[int] = []
-        wanted = set(hits)
+        places: list[Hit] = []
+        wanted = dict(hits)
         for number in range(low, len(lines)):
-            begin = len(opened)
+            words = wanted.get(number)
             for piece, context in pieces(lines[number]):
+                if words is not None:
+                    places.append((len(opened), words))
                 if context:
                     self._bared[len(opened)] = bare(piece, context)
                 opened.append(piece)
                 numbers.append(number)
-            if number in wanted:
-                places.extend(range(begin, len(opened)))
         self.lines, self._numbers = opened, numbers
         return places
 

@@ -27,6 +27,22 @@ _ORIGIN = re.compile(r"Local variable .* created at:|Uninit was created at:")
 _TRAPPED = re.compile(rf"(?:{_POINTER.pattern}|--- interrupt: [0-9]+ at {FUNC})")
 _OLD_WARNING = re.compile(rf"WARNING: at {SRC.replace('(', '(?:', 1)} {FUNC}")
 _TIMER = re.compile(r"apic_timer_interrupt")
+_OLD_COMPLAINT = re.compile(
+    r"Badness in ([a-zA-Z0-9_]+) at|BUG: (?:warning )?at [^ ]{1,200}[/ ]([a-zA-Z0-9_]+)\(\)"
+)
+_TICK = re.compile(
+    r"apic_timer_interrupt|Exception stack|el1h_64_irq|el1_irq|decrementer_common|ext_int_handler|"
+    rf"handle_riscv_irq|--- interrupt: [0-9a-f]+ at \.?{FUNC}"
+)
+"""The frame of the timer's interrupt: what stands below it was running."""
+
+_RETURN = re.compile(rf"^ {{0,2}}(?:LR is at |lr : |ra {{0,3}}: (?:[0-9a-f]{{8,16}} )?){FUNC}")
+"""Where the processor would have returned to: the last resort where no trace was kept."""
+
+_HALTED = re.compile(rf"^ {{0,2}}(?=epc|Krnl|NIP|IAOQ|TPC|ERA)(?:{_POINTER.pattern})")
+"""Where the stalled processor itself was, on architectures that print it without an interrupt."""
+_ITSELF = re.compile(r"\(t=[0-9]+ jiffies")
+"""The processor that stalls is the one that says so: the registers that follow are its own."""
 
 
 class Look(Enum):
@@ -34,16 +50,30 @@ class Look(Enum):
 
     NOWHERE = ((),)
     POINTER = ((_POINTER,),)
-    POINTER_THEN_TRACE = ((_POINTER, _CALLS, FRAMES),)
+    POINTER_THEN_TRACE = ((_POINTER, _CALLS, FRAMES), (_CALLS, FRAMES), (_RETURN,))
     TRACE = ((_CALLS, FRAMES),)
+    STUCK = (
+        (_POINTER, _CALLS, FRAMES),
+        (_CALLS, FRAMES),
+        (re.compile(r"BUG: soft lockup detected on CPU"), FRAMES),
+    )
+    COMPLAINT = ((_OLD_COMPLAINT, FRAMES),)
+    FREED = (
+        (re.compile(rf"Freed in {FUNC}"),),
+        (re.compile(rf"Allocated in {FUNC}"),),
+        (_CALLS, FRAMES),
+    )
+    ALLOCATED = ((re.compile(rf"Allocated in {FUNC}"),), (_CALLS, FRAMES))
     POINTER_OR_TRACE = ((_TRAPPED, FRAMES), (_CALLS, FRAMES), (_OLD_WARNING,))
     HEADLINE_THEN_TRACE = ((re.compile(rf"BUG: KASAN: [a-z\- ]+ in {FUNC}"), _CALLS, FRAMES),)
     HEADLINE_THEN_FRAMES = ((re.compile(rf"BUG: KFENCE: [a-z\- ]+ in {FUNC}"), FRAMES),)
     FRAMES_AND_ORIGIN = ((FRAMES, _ORIGIN, FRAMES),)
     INTERRUPTED = (
         (_TIMER, _POINTER, FRAMES),
-        (re.compile(r"apic_timer_interrupt|Exception stack|el1h_64_irq"), FRAMES),
+        (_TICK, FRAMES),
         (re.compile(r"NMI backtrace for cpu"), _POINTER, _CALLS, FRAMES),
+        (_HALTED, _CALLS, FRAMES),
+        (_ITSELF, _POINTER, _CALLS, FRAMES),
     )
     LOCKS = ((_AT, _AT, FRAMES),)
     BECAME = ((re.compile(r"which became .* at:"), FRAMES),)
@@ -141,14 +171,20 @@ MEMORY = (
     r"pcpu_create|strdup|strndup|memdup"
 )
 PAGES = (
-    r"(?:free|put|get|update|release)_page|free_unref|^_*folio|truncate_inode_pages|"
+    r"bad_page|free_hot|(?:free|put|get|update|release)_page|free_unref|^_*folio|truncate_inode_pages|"
     r"page_frag_free|alloc|vmap|page_owner"
+)
+WATCHDOG = r"watchdog|perf_event|_nmi|^nmi_|_pmu_|sched_clock|x86_perf"
+SLUB = (
+    r"check_bytes|check_slab|check_pad|print_trailer|object_err|slab|debug_processing|"
+    r"free_to_partial|consistency_checks|dump_stack"
 )
 TAGS = r"kernel_fault|tag_check|mem_abort|^el1_|^el1h_"
 CIPHERS = r"alloc_skb|netlink_ack|netlink_rcv_skb|_encrypt$|^(?:crypto|cipher|drbg|rng)_"
 QUEUES = r"process_one_work|flush_workqueue|drain_workqueue|destroy_workqueue"
 BAD_FREE = r"double-free or invalid-free|double-free|invalid-free"
 TRUNCATED = "the crash itself is missing: only what follows it was kept"
+STARVED = "the thread of RCU itself did not run: no processor is proven guilty"
 SPLIT = "the headline is cut off"
 
 _BUG = (
@@ -170,17 +206,17 @@ _BUG = (
     row("BUG:", r"BUG: KCSAN: (?P<what>.*)", "KCSAN: {what}", Kind.SANITIZER, traced=False),
     row("BUG:", r"BUG: KFENCE: (?P<what>use-after-free|out-of-bounds) (?P<access>read|write) in "
         r"@FUNC", "KFENCE: {what} {access} in {frame}", Kind.SANITIZER,
-        Look.HEADLINE_THEN_FRAMES, alts=ACCESS),
+        Look.HEADLINE_THEN_FRAMES, alts=ACCESS, traced=False),
     row("BUG:", r"BUG: KFENCE: invalid free in @FUNC", "KFENCE: invalid free in {frame}",
         Kind.SANITIZER, Look.HEADLINE_THEN_FRAMES, alts=FREE, traced=False),
     row("BUG:", r"BUG: KFENCE: invalid (?P<access>read|write) in @FUNC",
         "KFENCE: invalid {access} in {frame}", Kind.SANITIZER, Look.HEADLINE_THEN_FRAMES,
-        alts=ACCESS),
+        alts=ACCESS, traced=False),
     row("BUG:", r"BUG: KFENCE: memory corruption in @FUNC",
         "KFENCE: memory corruption in {frame}", Kind.SANITIZER, Look.HEADLINE_THEN_FRAMES,
         traced=False),
     row("BUG:", r"BUG: (?:unable to handle kernel paging request|unable to handle page fault for "
-        r"address|Unable to handle kernel data access)",
+        r"address|Unable to handle kernel (?:data access|instruction fetch|unaligned access))",
         "BUG: unable to handle kernel paging request in {frame}", Kind.PAGE_FAULT,
         Look.POINTER_THEN_TRACE, alts=ACCESS),
     row("BUG:", r"BUG: (?:unable to handle kernel NULL pointer|kernel NULL pointer|Kernel NULL "
@@ -189,11 +225,15 @@ _BUG = (
         Look.POINTER_THEN_TRACE, alts=ACCESS),
     row("BUG:", r"BUG: [uU]nable to handle kernel", "BUG: unable to handle kernel",
         Kind.PAGE_FAULT, broken=SPLIT),
-    row("BUG:", r"BUG: (?P<lock>spinlock|rwlock) (?P<what>lockup suspected|already unlocked|"
+    row("BUG:", r"BUG: (?P<lock>spinlock|rwlock) (?P<what>lockup(?: suspected)?|already unlocked|"
         r"recursion|cpu recursion|bad magic|wrong owner|wrong CPU|trylock failure on UP)",
         "BUG: {lock} {what} in {frame}", Kind.BUG, Look.TRACE, plumbing=r"spin_|_lock|_unlock"),
     row("BUG:", r"BUG: soft lockup", "BUG: soft lockup in {frame}", Kind.SOFT_LOCKUP,
-        Look.POINTER_THEN_TRACE, pick=Pick.STALL, alts=STALL),
+        Look.STUCK, pick=Pick.STALL, alts=STALL),
+    row("BUG:", r"BUG: NMI Watchdog detected LOCKUP", "BUG: hard lockup in {frame}",
+        Kind.HARD_LOCKUP, Look.POINTER_THEN_TRACE, alts=STALL, plumbing=WATCHDOG),
+    row("BUG:", r"BUG: (?:warning )?at @SRC[/ ](?P<name>[a-zA-Z0-9_]+)\(\)", "WARNING in {frame}",
+        Kind.WARNING, Look.COMPLAINT),
     row("BUG:", r"BUG: .*still has locks held!", "BUG: still has locks held in {func}",
         Kind.LOCKDEP, details=(r".*@PC +@FUNC",)),
     row("BUG:", r"BUG: scheduling while atomic", "BUG: scheduling while atomic in {frame}",
@@ -267,6 +307,7 @@ _WARNING = (
     _warning(r"WARNING: .*at @SRC @FUNC", "WARNING in {frame}"),
     _warning(r"WARNING: @SRC at @FUNC", "WARNING in {frame}"),
     _warning(r"WARNING: \[.*\] @SRC at @FUNC", "WARNING in {frame}"),
+    _warning(r"WARNING: (?:CPU: [0-9]+ PID: [0-9]+ )?at @SRC\s*$", "WARNING in {frame}"),
     _warning(r"WARNING: at @SRC (?P<name>[a-z_]\w*)\(\)", "WARNING in {frame}"),
     row("WARNING:", r"WARNING: possible circular locking dependency detected",
         "possible deadlock in {frame}", Kind.LOCKDEP, Look.LOCKS, plumbing=QUEUES,
@@ -311,6 +352,10 @@ _INFO = (
         Kind.LOCKDEP, details=(r"is trying to acquire lock", r"at: @PC +@FUNC")),
     row("INFO:", r"INFO: inconsistent lock state", "inconsistent lock state in {func}",
         Kind.LOCKDEP, details=(r"takes", r"at: @PC +@FUNC")),
+    row("INFO:", r"INFO: rcu_(?:preempt|sched|bh)(?:_\w+)? (?:self-)?detected(?: expedited)? stall",
+        "INFO: rcu detected stall in corrupted", Kind.RCU_STALL, alts=("stall in corrupted",),
+        details=(r"All QSes seen", r"kthread starved for", r"where RCU GP kthread last ran"),
+        broken=STARVED),
     row("INFO:", r"INFO: rcu_(?:preempt|sched|bh|tasks)(?:_\w+)? (?:self-)?detected(?: expedited)? "
         r"stall", "INFO: rcu detected stall in {frame}", Kind.RCU_STALL, Look.INTERRUPTED,
         pick=Pick.STALL, alts=STALL, plumbing="apic_timer_interrupt|rcu"),
@@ -343,7 +388,14 @@ _PANICS = (
     row("Kernel panic", _PANIC + r"kernel stack overflow", "kernel stack overflow in {frame}",
         Kind.PANIC, Look.TRACE, pick=Pick.STALL, alts=OVERFLOW, plumbing="bad_stack"),
     row("Kernel panic", _PANIC + r"Attempted to kill init!",
-        "kernel panic: Attempted to kill init!", Kind.PANIC),
+        "kernel panic: Attempted to kill init!", Kind.PANIC, traced=False),
+    row("Kernel panic", _PANIC + r"(?P<what>VFS: Unable to mount root.*|No (?:working )?init found)",
+        "kernel panic: {what}", Kind.PANIC, traced=False),
+    row("Kernel panic", _PANIC + r"(?P<what>(?:Fatal |Unrecoverable )?(?:local )?[Mm]achine check|"
+        r"Fatal hardware error|Timeout: Not all CPUs entered broadcast exception handler|"
+        r"Uncorrected hardware error|Kernel Fault)", "kernel panic: {what}", Kind.PANIC, traced=False),
+    row("Kernel panic", _PANIC + r"Watchdog detected hard LOCKUP", "BUG: hard lockup in {frame}",
+        Kind.HARD_LOCKUP, Look.TRACE, alts=STALL, plumbing=WATCHDOG),
     row("Kernel panic", _PANIC + r"Couldn't open N_TTY ldisc for [^ ]+ --- error -[0-9]+",
         "kernel panic: Couldn't open N_TTY ldisc", Kind.PANIC),
     row("Kernel panic", _PANIC + r"Fatal exception", "kernel panic: Fatal exception", Kind.PANIC,
@@ -358,18 +410,20 @@ _PANICS = (
 _TRAPS = (
     row("Watchdog detected hard LOCKUP", r"Watchdog detected hard LOCKUP on cpu",
         "BUG: hard lockup in {frame}", Kind.HARD_LOCKUP, Look.POINTER_THEN_TRACE,
-        alts=STALL),
+        alts=STALL, plumbing=WATCHDOG),
     row("Unable to handle kernel", r"Unable to handle kernel NULL pointer dereference",
         "BUG: unable to handle kernel NULL pointer dereference in {frame}", Kind.NULL_DEREF,
         Look.POINTER_THEN_TRACE, alts=ACCESS),
     row("Unable to handle kernel",
-        r"Unable to handle kernel (?P<what>paging request|access to user memory)",
+        r"Unable to handle kernel (?P<what>paging request|access to user memory|"
+        r"write to read-only memory|execute from non-executable memory|read from unreadable memory|"
+        r"execution of user memory)",
         "BUG: unable to handle kernel {what} in {frame}", Kind.PAGE_FAULT,
         Look.POINTER_THEN_TRACE, alts=ACCESS),
     row("Unable to handle kernel", r"Unable to handle kernel pointer dereference",
         "BUG: unable to handle kernel paging request in {frame}", Kind.PAGE_FAULT,
         Look.POINTER_THEN_TRACE, alts=ACCESS),
-    row("general protection fault", r"general protection fault.*:",
+    row("general protection fault", r"general protection fault(?:.*:|, probably for)",
         "general protection fault in {frame}", Kind.GPF, Look.POINTER_THEN_TRACE, alts=ACCESS),
     row("stack segment: ", r"stack segment: ", "stack segment fault in {frame}", Kind.GPF,
         Look.POINTER_THEN_TRACE),
@@ -384,9 +438,9 @@ _TRAPS = (
         Kind.BUG, Look.TRACE, alts=ACCESS),
     row("kernel BUG", r"kernel BUG at ", "kernel BUG in {frame}", Kind.BUG,
         Look.POINTER_THEN_TRACE, plumbing="^skb_"),
+    row("Kernel BUG", r"Kernel BUG at [\w./-]+:[0-9]+", "kernel BUG in {frame}", Kind.BUG,
+        Look.POINTER_THEN_TRACE, plumbing="^skb_"),
     row("Kernel BUG", r"Kernel BUG (?P<what>.*)", "kernel BUG {what}", Kind.BUG),
-    row("BUG kmalloc-", r"BUG kmalloc-.*: Object already free", "BUG: Object already free",
-        Kind.BUG),
     row("divide error:", r"divide error: ", "divide error in {frame}", Kind.DIVIDE_ERROR,
         Look.POINTER),
     row("divide_error:", r"divide_error: ", "divide error in {frame}", Kind.DIVIDE_ERROR,
@@ -410,6 +464,12 @@ _TRAPS = (
         "VFS: Close: file count is zero (use-after-free)", Kind.OTHER, traced=False),
     row("VFS: Busy inodes after unmount", r"VFS: Busy inodes after unmount",
         "VFS: Busy inodes after unmount (use-after-free)", Kind.OTHER, traced=False),
+    row("Internal error:", r"Internal error: Oops - (?:undefined|illegal) instruction",
+        "Internal error in {frame}", Kind.INVALID_OPCODE, Look.POINTER_THEN_TRACE, alts=ACCESS),
+    row("Internal error:", r"Internal error: Oops - BUG", "Internal error in {frame}", Kind.BUG,
+        Look.POINTER_THEN_TRACE, alts=ACCESS),
+    row("Internal error:", r"Internal error: (?:Oops)?: [0-9a-f]{1,16} \[# ?[0-9]",
+        "Internal error in {frame}", Kind.PAGE_FAULT, Look.POINTER_THEN_TRACE, alts=ACCESS),
     row("Internal error:", r"Internal error:", "Internal error in {frame}", Kind.OTHER,
         Look.POINTER_THEN_TRACE, alts=ACCESS),
     row("Unhandled fault:", r"Unhandled fault:", "Unhandled fault in {frame}", Kind.PAGE_FAULT,
@@ -424,18 +484,115 @@ _TRAPS = (
         Kind.PANIC, traced=False),
 )  # fmt: skip
 
-FORMATS = (*_TRAPS[:1], *_BUG, *_WARNING, *_INFO, *_TRAPS[1:])
+_DIED = r"\[#? ?[0-9]{1,4}\][A-Z0-9_() ]{0,80}:?\s*$"
+"""How every ``die()`` ends its line: the count of deaths, then options of the build."""
+
+_OPENS = r"(?:^\s{0,16}|[:\]\"] ?)"
+"""What may stand in front of such a line: blanks, or the end of whatever carried it."""
+
+_DIE = r" ?(?::? ?[0-9a-f]{4,16})?(?: ilc:[0-9])? ?" + _DIED
+
+
+def _die(what: str, title: str, kind: Kind, literal: str = "") -> Format:
+    """Make a row for what ``die()`` prints: words, an error code, the count of deaths."""
+    return row(
+        literal or what,
+        f"{_OPENS}(?P<what>{what}){_DIE}",
+        title,
+        kind,
+        Look.POINTER_THEN_TRACE,
+        alts=ACCESS,
+    )
+
+
+def _slub(literal: str, look: Look) -> Format:
+    return row(
+        literal,
+        r"\bBUG [\w:.-]{1,64} ?(?:\(.{1,60}\))?: (?P<what>(?:Left |Right |Object )?"
+        rf"{literal})",
+        "BUG: {what} in {frame}",
+        Kind.BUG,
+        look,
+        plumbing=SLUB,
+    )
+
+
+_OTHERS = (
+    row("Hard LOCKUP", r"CPU [0-9]+ Hard LOCKUP", "BUG: hard lockup in {frame}",
+        Kind.HARD_LOCKUP, Look.POINTER_THEN_TRACE, alts=STALL),
+    row("NMI Watchdog detected LOCKUP", r"NMI Watchdog detected LOCKUP",
+        "BUG: hard lockup in {frame}", Kind.HARD_LOCKUP, Look.POINTER_THEN_TRACE, alts=STALL,
+        plumbing=WATCHDOG),
+    row("blocked for more than", r"^.{0,32}:[0-9]{1,10} blocked for more than [0-9]+ seconds\.?\s*$",
+        "INFO: task hung in {frame}", Kind.HUNG_TASK, Look.TRACE, pick=Pick.HANG, alts=HANG),
+    row("Unhandled exception: IPSR", r"Unhandled exception: IPSR = ", "Unhandled exception in {frame}",
+        Kind.OTHER, Look.POINTER_THEN_TRACE),
+    row("Badness at ", r"^Badness at @SRC", "WARNING in {frame}", Kind.WARNING,
+        Look.POINTER_OR_TRACE),
+    row("Badness in ", r"^Badness in (?P<name>[a-zA-Z0-9_]+) at @SRC", "WARNING in {frame}",
+        Kind.WARNING, Look.COMPLAINT),
+    row("PANIC: early exception", r"PANIC: early exception", "PANIC: early exception in {frame}",
+        Kind.PANIC, Look.POINTER_THEN_TRACE, traced=False),
+    row("SError Interrupt on CPU", r"SError Interrupt on CPU[0-9]+", "SError Interrupt in {frame}",
+        Kind.PANIC, Look.POINTER_THEN_TRACE, traced=False),
+    row("Kernel Fault: Code=", r"Kernel Fault: Code=[0-9]+", "Kernel Fault in {frame}",
+        Kind.PAGE_FAULT, Look.POINTER_THEN_TRACE, alts=ACCESS),
+    row("Object already free", r"BUG kmalloc-.*: Object already free", "BUG: Object already free",
+        Kind.BUG),
+    *(_slub(what, Look.FREED) for what in ("Poison overwritten", "Freepointer corrupt",
+                                           "Freechain corrupt", "Object already free")),
+    *(_slub(what, Look.ALLOCATED) for what in ("Redzone overwritten", "padding overwritten")),
+    _die("Kernel bug detected", "kernel BUG in {frame}", Kind.BUG),
+    _die("Unhandled kernel unaligned access", "{what} in {frame}", Kind.PAGE_FAULT),
+    *(_die(what, "invalid opcode in {frame}", Kind.INVALID_OPCODE) for what in (
+        "Reserved instruction in kernel code", "Kernel illegal instruction",
+        "Oops - illegal instruction", "Oops - undefined instruction")),
+    *(_die(what, "invalid opcode in {frame}", Kind.INVALID_OPCODE, f"{what}: ") for what in (
+        "illegal operation", "invalid operand")),
+    *(_die(what, "{what} in {frame}", Kind.OTHER) for what in (
+        "Break instruction in kernel code", "Trap instruction in kernel code",
+        "FP exception in kernel code")),
+    *(_die(what, "{what} in {frame}", Kind.OTHER, f"{what}: ") for what in (
+        "addressing exception", "specification exception", "protection exception",
+        "operand exception", "data exception", "monitor event", "alignment check",
+        "segment not present", "invalid TSS", "bounds", "int3", "simd exception",
+        "device not available")),
+    row("Kernel bad sw trap", r"Kernel bad sw trap [0-9]{1,4} " + _DIED,
+        "Kernel bad sw trap in {frame}", Kind.BUG, Look.POINTER_THEN_TRACE),
+    row("Oops: ", r"Oops: Kernel access of bad area.{0,20}" + _DIED,
+        "BUG: unable to handle kernel paging request in {frame}", Kind.PAGE_FAULT,
+        Look.POINTER_THEN_TRACE, alts=ACCESS),
+    row("Oops: ", r"Oops: (?P<what>Machine check|Exception in kernel mode|Bad kernel stack pointer|"
+        r"Unrecoverable [A-Za-z ]{1,40}).{0,20}" + _DIED, "{what} in {frame}", Kind.OTHER,
+        Look.POINTER_THEN_TRACE, alts=ACCESS),
+    row("Oops - ", r"Oops - (?P<what>[a-z][A-Za-z() ]{2,50}?) " + _DIED, "{what} in {frame}",
+        Kind.OTHER, Look.POINTER_THEN_TRACE, alts=ACCESS),
+    row("Oops", _OPENS + r"Oops ?(?:: [0-9a-f]{4,16}\b.{0,20})?" + _DIED, "Oops in {frame}",
+        Kind.PAGE_FAULT, Look.POINTER_THEN_TRACE, alts=ACCESS),
+)  # fmt: skip
+
+FORMATS = (*_TRAPS[:1], *_BUG, *_WARNING, *_INFO, *_TRAPS[1:], *_OTHERS)
 """Every format; of several that fit one line, the first wins."""
 
 UNNAMED = {"BUG:": Kind.BUG, "WARNING:": Kind.WARNING}
 """Literals whose line is taken as the title itself when no format fits and nothing else is."""
 
+DRIVER = re.compile(
+    r"(?:usb|pci|pnp|i2c|spi|mmc|ata|scsi|sd|virtio|platform|hid|nvme|pcieport|xhci_hcd|ehci_hcd|"
+    r"ath1[0-9]k_\w{1,12}|iwlwifi|e1000e|igb|ixgbe|r8169|tg3|bnx2x|mlx[45]_core|amdgpu|nouveau|i915) "
+    r"(?:[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9]|[0-9a-z][0-9a-z.:-]{0,23}): "
+)
+"""How a driver of the kernel names its device in front of its words."""
+
 PROGRAM = re.compile(r"[\w.-]{1,64}\[\d{1,10}\]: ")
 """How a program, not the kernel, begins its line."""
 
 QUIET: dict[str, tuple[str, ...]] = {
-    "BUG:": (r"ODEBUG:", r"Boot_DEBUG:", r"xlog_status:", r"DEBUG:"),
+    "BUG:": (r"^audit: ", r"^audit\(", r"ODEBUG:", r"Boot_DEBUG:", r"xlog_status:", r"DEBUG:"),
     "WARNING:": (
+        r"^audit: |^audit\(",
+        r"WARNING: ATAPI DMA disabled for SATA controllers",
+        r"WARNING: Spectre v2 mitigation leaves CPU vulnerable",
         r"WARNING: /etc/ssh/moduli does not exist",
         r"WARNING: workqueue cpumask: online intersect > possible intersect",
         r"WARNING: [Tt]he mand mount option",
@@ -465,12 +622,15 @@ QUIET: dict[str, tuple[str, ...]] = {
 
 CONTINUES = re.compile(
     r"invalid opcode: 0000|Kernel panic - not syncing|unregister_netdevice: waiting for|"
-    r"PANIC: double fault|Internal error:"
+    r"PANIC: double fault|Internal error:|\bOops\b|illegal operation: 0|monitor event: 0|"
+    r"invalid operand: 0|Kernel BUG \[#|Kernel bad sw trap|INFO: (?:(?:Allocated|Freed) in |(?:Slab |Object )?0x)"
 )
 """Headlines that may stand inside the report of another crash without ending it."""
 
 ECHO = re.compile(
-    r"invalid opcode: 0000|Internal error:|Kernel panic - not syncing: (?:Fatal exception|"
+    r"invalid opcode: 0000|Internal error:|\bOops\b|illegal operation: 0|monitor event: 0|"
+    r"invalid operand: 0|Kernel BUG \[#|Kernel bad sw trap|INFO: (?:(?:Allocated|Freed) in |(?:Slab |Object )?0x)|"
+    r"Kernel panic - not syncing: (?:Fatal exception|Asynchronous SError|Kernel Fault|"
     r"Fatal hardware error|panic_on_warn|panic_on_|kernel: panic_on|hung_task|softlockup|"
     r"[Hh]ard LOCKUP|RCU Stall|Machine halted|Oops|BUG!|Aiee|NMI|KASAN|kasan|UBSAN|KFENCE)"
 )

@@ -159,16 +159,23 @@ class _Walk:
 
     def _suspect(self, names: Sequence[str], line: int) -> None:
         for name in names:
-            rule = rule_of(name, self.entry.plumbing)
-            if rule is None:
-                stable = names_of(name)
-                self.suspects.append(Suspect(stable[0], line, stable[1:]))
+            known = _judged(name, self.entry.plumbing)
+            if isinstance(known, tuple):
+                self.suspects.append(Suspect(known[0], line, known[1:]))
             elif len(self.skipped) < MAX_SKIPPED:
-                self.skipped.append(Skipped(function=names_of(name)[0], rule=rule))
+                self.skipped.append(known)
 
     def _close(self) -> None:
         self.found.append(_pick(self.suspects, self.entry.pick))
         self.suspects = []
+
+
+@lru_cache(maxsize=16384)
+def _judged(name: str, plumbing: str) -> Skipped | tuple[str, ...]:
+    """Return why a function is never guilty, or its stable name and the longer ones."""
+    rule = rule_of(name, plumbing)
+    names = names_of(name)
+    return names if rule is None else Skipped(function=names[0], rule=rule)
 
 
 @lru_cache(maxsize=256)
@@ -202,9 +209,10 @@ def judge(window: Window, entry: Format) -> Verdict:
     """Walk the window as the format says; the first way that names somebody everywhere wins."""
     verdict = Verdict((), (), None, None)
     for steps in entry.look.ways:
-        verdict = _Walk(window, entry, steps).run()
-        if verdict.broken is None and all(verdict.suspects):
-            return verdict
+        last = _Walk(window, entry, steps).run()
+        verdict = last._replace(pointer=last.pointer or verdict.pointer)
+        if last.broken is None and all(last.suspects):
+            break
     return verdict
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from bot.crash.frames import TASK_MARKS
-from bot.crash.window import Window
+from bot.crash.frames import POINTER_MARKS
+from bot.crash.report import Frame
+from bot.crash.window import REGISTER_MARKS, TASK_MARKS, Window
 
 _TAINT = (
     r"(?:Not tainted|Tainted: (?P<taint>[A-Z][A-Z ]{0,40}?)) +(?:-{4,20} +(?:T +)?)?"
@@ -15,102 +16,123 @@ _TAINT = (
 )
 _TASK = re.compile(
     r"(?:CPU: (?P<cpu>\d+) (?:UID: \d+ )?)?P[Ii][Dd]: (?P<pid>\d+),? [Cc]omm: "
-    rf"(?P<comm>.{{1,64}}?) (?:Kdump: loaded )?{_TAINT}"
+    rf"(?P<comm>.{{1,64}}?) (?:Kdump: loaded |veid: \d+ )?{_TAINT}"
+)
+_COMM = re.compile(
+    r"^CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.{1,64}?)"
+    r"(?= +(?:Kdump:|Not tainted|Tainted:|\d)|\s*$)"
 )
 _VERSION = re.compile(_TAINT)
+_OLD_CPU = re.compile(rf"^CPU: {{1,6}}(?P<cpu>\d+) {{1,6}}{_TAINT}")
+_FLAGS = re.compile(r"^EFLAGS: [0-9a-f]{8} {1,4}\((?P<release>\d+\.\d+[^\s)]*)")
+_PROCESS = re.compile(r"^ ?Process (?P<comm>.{1,32}?) \(pid: (?P<pid>\d+), ")
+_IA64 = re.compile(r"^Pid: (?P<pid>\d+), CPU (?P<cpu>\d+), comm: +(?P<comm>.{1,32})")
+_TASK_OF = re.compile(
+    r"^TASK = [0-9a-f]+\[(?P<pid>\d+)\] '(?P<comm>.{1,32}?)' THREAD: \w+(?: CPU: (?P<cpu>\d+))?"
+)
 _TAINT_WORDS = re.compile(r"Tainted: (?P<taint>[A-Z][A-Z ]{0,40}?) +(?:\[|,|\d|-)")
 _LINUX = re.compile(r"Linux version (?P<release>\d+\.\S+)")
 _HARDWARE = re.compile(r"Hardware name: ?(?P<hardware>.{1,200})")
 _OLD_HARDWARE = re.compile(r" #\d+ +(?P<hardware>[A-Z][^,#]{3,80}/\S.{0,60})$")
 _CPU = re.compile(r"^CPU:? (?P<cpu>\d+)\s*$")
-_STUCK = re.compile(r"CPU#(?P<cpu>\d+) stuck")
+_STUCK = re.compile(r"CPU#(?P<cpu>\d+)(?: stuck|!)")
 _DEAD = re.compile(r"LOCKUP on cpu (?P<cpu>\d+)")
 _LOCKED = re.compile(r"stuck for \d+s! \[(?P<comm>.{1,32}):(?P<pid>\d+)\]")
 _BLOCKED = re.compile(r"INFO: task (?P<comm>.{1,32}):(?P<pid>\d+) (?:blocked|can't die)")
 
 _OF_HEADLINE = (
     ("stuck for", (_LOCKED, _STUCK)),
+    ("CPU#", (_STUCK,)),
+    ("blocked", (_BLOCKED,)),
     ("INFO: task ", (_BLOCKED,)),
     ("LOCKUP on cpu", (_DEAD,)),
 )
 """What headlines tell about the task: it is the one that hangs, not the one that noticed."""
 
 _FACTS = (
-    ("omm: ", (_TASK, _OLD_HARDWARE)),
+    ("omm: ", (_TASK, _COMM, _IA64, _OLD_HARDWARE)),
     ("Hardware name: ", (_HARDWARE,)),
-    ("ainted", (_VERSION, _TAINT_WORDS)),
+    ("ainted", (_OLD_CPU, _VERSION, _TAINT_WORDS)),
+    ("EFLAGS: ", (_FLAGS,)),
+    ("Process ", (_PROCESS,)),
+    ("TASK = ", (_TASK_OF,)),
     ("CPU", (_CPU,)),
-    ("Linux version", (_LINUX,)),
 )
 """Where facts stand: a word of the line, and the patterns that read it. Earlier lines win."""
 
-MAX_BEFORE = 64 * 1024
-"""Characters before a report that may tell the kernel release."""
-
-_ARCHITECTURES = (
-    ("RIP: ", "x86_64", re.compile(r"^\s*RIP: ")),
-    ("pc : ", "arm64", re.compile(r"^\s*(?:<\d>)?pc : .*\+0x")),
-    ("pstate", "arm64", re.compile(r"^\s*(?:sp : .*)?pstate ?: ")),
-    ("ESR", "arm64", re.compile(r"ESR = 0x|ESR: 0x")),
-    (", arm64", "arm64", re.compile(r", arm64\b")),
-    ("PC is at ", "arm", re.compile(r"^PC is at ")),
-    ("r10: ", "arm", re.compile(r"^\s*r10: [0-9a-f]{8} ")),
-    ("epc", "riscv64", re.compile(r"^\s*epc ?: .* ra ?: ")),
-    ("badaddr: ", "riscv64", re.compile(r"^status: [0-9a-f]{16} badaddr")),
-    ("NIP", "ppc64", re.compile(r"^NIP(?: \[|:  ?[0-9a-fc])")),
-    ("Krnl PSW", "s390x", re.compile(r"^Krnl PSW")),
-    ("epc   : ", "mips", re.compile(r"^epc   : ")),
-    ("EIP: ", "i386", re.compile(r"^\s*EIP: ")),
-    ("EAX: ", "i386", re.compile(r"^EAX: ")),
-    ("RAX: ", "x86_64", re.compile(r"^\s*RAX: [0-9a-f]{16}")),
-    ("RDX: ", "x86_64", re.compile(r"^\s*RDX: [0-9a-f]{16}")),
-    ("IP: ", "x86_64", re.compile(r"^IP: \[<ffff")),
+_ARCHITECTURES = tuple(
+    (arch, re.compile(pattern))
+    for arch, pattern in (
+        ("arm64", r"^\s*pstate ?: |^\s*pc : .*\+0x|^\s*pc : \[<f{4}|ESR = 0x|ESR: 0x"),
+        ("arm", r"^PC is at |^\s*r10: [0-9a-f]{8} "),
+        ("riscv64", r"^\s*epc ?: .* ra ?: |^status: [0-9a-f]{16} badaddr"),
+        ("ppc", r"^\s*NIP(?: \[|: {1,2})[0-9a-fA-F]{8}\b"),
+        ("ppc64", r"^\s*NIP(?: \[|: {1,2}[0-9a-fA-F])"),
+        ("s390x", r"^\s*Krnl PSW"),
+        ("mips", r"^\s*epc   : "),
+        ("loongarch64", r"^\s*ERA: [0-9a-f]{16}|^era   : [0-9a-f]{16}"),
+        ("sparc64", r"^TPC: <|^TSTATE: "),
+        ("parisc", r"^\s*IAOQ\[0\]: |^IASQ: "),
+        ("ia64", r"^psr ?: [0-9a-f]{16} ifs ?: "),
+        ("alpha", r"^pc = \[<[0-9a-f]{16}>\] +ra = "),
+        ("i386", r"^\s*EIP: |^EAX: "),
+        ("x86_64", r"^\s*RIP: |^\s*R(?:[AD]X|SP): (?:00..:)?[0-9a-f]{16}|^IP: \[<ffff"),
+    )
 )
-"""How each architecture prints its registers: a word of the line, the name, the pattern."""
+"""How the registers of each architecture are printed."""
 
+_ENTRIES = (
+    ("entry_SYSCALL_64", "x86_64"), ("system_call_fastpath", "x86_64"), ("el0", "arm64"),
+    ("el1", "arm64"), ("ret_fast_syscall", "arm"), ("unwind_backtrace", "arm"),
+    ("system_call_exception", "ppc64"), ("ret_from_kernel_thread", "ppc64"),
+    ("entry_INT80_32", "i386"), ("handle_riscv", "riscv64"),
+)  # fmt: skip
+"""Functions that only one architecture has, by how they begin."""
 
-_BY_RELEASE = (
-    (re.compile(r"x86_64|amd64"), "x86_64"),
-    (re.compile(r"aarch64|arm64"), "arm64"),
-    (re.compile(r"i[3-6]86|-686|\.pae$"), "i386"),
-    (re.compile(r"armv[67]|armhf|-armmp"), "arm"),
-    (re.compile(r"ppc64|powerpc64"), "ppc64"),
-    (re.compile(r"s390x"), "s390x"),
-    (re.compile(r"riscv64"), "riscv64"),
-    (re.compile(r"mips|-loongson"), "mips"),
+_BY_RELEASE = tuple(
+    (re.compile(pattern), arch)
+    for pattern, arch in (
+        (r"x86_64|amd64", "x86_64"),
+        (r"aarch64|arm64", "arm64"),
+        (r"i[3-6]86|-686|\.pae$", "i386"),
+        (r"armv[67]|armhf|-armmp", "arm"),
+        (r"ppc64|powerpc64", "ppc64"),
+        (r"s390x", "s390x"),
+        (r"riscv64", "riscv64"),
+        (r"mips|-loongson", "mips"),
+    )
 )
 """Architectures that distributions write into the release."""
 
+_TELLING = POINTER_MARKS | REGISTER_MARKS
 
-def machine(before: str, window: Window, pointer: int | None) -> dict[str, Any]:
-    """Return the attributes that the lines of one report, and the text before it, tell.
 
-    Keys are those of the report: release, arch, taint, comm, pid, cpu, hardware. Lines of the
-    report win over those in front of it. ``pointer`` is its line with the instruction pointer.
+def machine(booted: str, window: Window, frames: Sequence[Frame]) -> dict[str, Any]:
+    """Return the attributes that the lines of one report tell.
+
+    Keys are those of the report: release, arch, taint, comm, pid, cpu, hardware. ``booted`` is
+    the line with which the kernel came up, or empty; ``frames`` are those of the trace.
     """
     found: dict[str, Any] = {}
     texts = window.texts
-    for word, patterns in _OF_HEADLINE:
-        if word in texts[0]:
-            _read(texts[0], patterns, found)
-            for text in texts[1:3]:
-                if "ainted" in text:
-                    _read(text, (_VERSION, _TAINT_WORDS), found)
+    _of_headline(texts, found)
+    arch = None
     for line in window.marks:
         if line >= window.keep:
             break
         text = texts[line]
-        if text[:4] in TASK_MARKS:
+        begin = text[:4]
+        if begin in TASK_MARKS:
             for word, patterns in _FACTS:
                 if word in text:
                     _read(text, patterns, found)
-                    break
-    if "release" not in found and before:
-        at = before.rfind("Linux version")
-        match = _LINUX.match(before, at) if at >= 0 else None
-        if match is not None:
-            found["release"] = match["release"]
-    arch = _architecture(window, texts[pointer] if pointer is not None else "", found)
+                    if word == "omm: ":
+                        break
+        if arch is None and begin in _TELLING:
+            arch = next((name for name, known in _ARCHITECTURES if known.search(text)), None)
+    if "release" not in found:
+        _read(booted, (_LINUX,), found)
+    arch = arch or _of_names(frames, found.get("release", ""))
     if arch is not None:
         found["arch"] = arch
     for number in ("pid", "cpu"):
@@ -121,29 +143,29 @@ def machine(before: str, window: Window, pointer: int | None) -> dict[str, Any]:
     return found
 
 
+def _of_headline(texts: Sequence[str], found: dict[str, Any]) -> None:
+    for word, patterns in _OF_HEADLINE:
+        if word in texts[0]:
+            _read(texts[0], patterns, found)
+            for text in texts[1:4]:
+                if text[:1] == " " and "ainted" in text:
+                    _read(text, (_VERSION, _TAINT_WORDS), found)
+            return
+
+
 def _read(text: str, patterns: Sequence[re.Pattern[str]], found: dict[str, Any]) -> None:
     for pattern in patterns:
         match = pattern.search(text[:512])
         if match is not None:
-            _keep(match.groupdict(), found)
+            for key, value in match.groupdict().items():
+                if value is not None:
+                    found.setdefault(key, value.strip())
 
 
-def _architecture(window: Window, pointer: str, found: Mapping[str, Any]) -> str | None:
-    if pointer.startswith("RIP: "):
-        return "x86_64"
-    texts = window.texts[: window.keep]
-    if len(texts) > 1:
-        buffer = "\n".join(texts)
-        for word, arch, pattern in _ARCHITECTURES:
-            if word in buffer:
-                text = texts[buffer.count("\n", 0, buffer.index(word))]
-                if pattern.search(text[:512]):
-                    return arch
-    release = found.get("release", "")
+def _of_names(frames: Sequence[Frame], release: str) -> str | None:
+    """Return the architecture that the last frames or the name of the release give away."""
+    for frame in (*frames[:2], *frames[-6:]):
+        for begin, arch in _ENTRIES:
+            if frame.raw.startswith(begin):
+                return arch
     return next((arch for pattern, arch in _BY_RELEASE if pattern.search(release)), None)
-
-
-def _keep(groups: Mapping[str, str | None], found: dict[str, Any]) -> None:
-    for key, value in groups.items():
-        if value is not None:
-            found.setdefault(key, value.strip())

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from bot.crash.console import MAX_BEFORE, Console
 from bot.crash.formats import (
     CONTINUES,
+    DRIVER,
     ECHO,
     INTRUDERS,
     PROGRAM,
@@ -22,14 +23,14 @@ from bot.crash.formats import (
     Format,
     by_literal,
 )
-from bot.crash.frames import place
+from bot.crash.frames import parse, place
 from bot.crash.guilty import Suspect, Verdict, judge
 from bot.crash.machine import machine
-from bot.crash.report import CrashReport, Kind, Line
+from bot.crash.report import CrashReport, Frame, Kind, Line
 from bot.crash.scan import Scanner, needed
 from bot.crash.titles import anonymous, stamped
 from bot.crash.trace import broken_trace, trace_of
-from bot.crash.transport import STAMPED, foreign
+from bot.crash.transport import FOREIGN, STAMPED
 from bot.crash.window import ALL_CPUS, INJECTION, Headline, Window, cut
 
 MAX_REPORTS = 32
@@ -47,10 +48,19 @@ _OLD_GUESS = re.compile(r"\s*(?:<\w+> +)?\[<[0-9a-f]+>\] \? ")
 _CLOSING = ("---[ end ", "Rebooting in", "Kernel Offset:")
 
 
+_LINUX = "Linux version "
+
+
 @lru_cache(maxsize=1)
 def _scanner() -> Scanner:
-    words = (*by_literal(), *INTRUDERS, ALL_CPUS, INJECTION)
+    words = (*by_literal(), *INTRUDERS, ALL_CPUS, INJECTION, _LINUX)
     return Scanner([re.escape(word) for word in words])
+
+
+@lru_cache(maxsize=4096)
+def _literals(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the literals of the table, in its order, that words found in a line hold."""
+    return tuple(literal for literal in by_literal() if any(literal in word for word in words))
 
 
 @lru_cache(maxsize=1)
@@ -64,26 +74,37 @@ def _quiet() -> dict[str, tuple[tuple[str, re.Pattern[str]], ...]]:
 
 def headlines(console: Console) -> list[Headline]:
     """Find every line that announces a crash or prints a trace without one, in order."""
-    hits = _scanner().lines(console.text)
+    hits = _scanner().hits(console.text)
     if not hits:
         return []
     found: list[Headline] = []
-    literals = tuple(by_literal())
-    for at in console.unfold(hits):
+    for at, words in console.unfold(hits):
         text, context = console.bare(at)
-        if foreign(context):
+        if context[:1] == FOREIGN:
             continue
         short = text[:MAX_HEADLINE]
-        for literal in literals:
+        for literal in _literals(words):
             if literal in text and not _hushed(literal, short):
                 found.append(_placed(console, at, literal))
                 break
         else:
-            if any(intruder in text for intruder in INTRUDERS):
-                found.append(Headline(at, text, context, ""))
-            console.injected = console.injected or INJECTION in text
-            console.all_cpus = console.all_cpus or ALL_CPUS in text
+            _remark(console, Headline(at, text, context, ""), words, found)
     return found
+
+
+def _remark(
+    console: Console, line: Headline, words: tuple[str, ...], found: list[Headline]
+) -> None:
+    """Take note of a line that is no headline, but tells how to read those behind it."""
+    for word in words:
+        if word in INTRUDERS:
+            found.append(line)
+        elif word == INJECTION:
+            console.injected = True
+        elif word == ALL_CPUS:
+            console.all_cpus = True
+        elif word == _LINUX:
+            console.booted = line.text
 
 
 def _hushed(literal: str, text: str) -> bool:
@@ -103,11 +124,15 @@ def _placed(console: Console, at: int, literal: str) -> Headline:
     if matches:
         last = matches[-1]
         return Headline(at, text[last.end() :], last[1] or STAMPED, literal)
-    if at + 1 < len(console.lines):
+    if at + 1 < len(console.lines) and _fits(text[: stop + MAX_HEADLINE], literal):
         after = console.bare(at + 1)[1]
-        if after and not foreign(after):
+        if after and after[:1] != FOREIGN:
             context = after
     return Headline(at, text, context, literal)
+
+
+def _fits(text: str, literal: str) -> bool:
+    return any(word in text and entry.pattern.search(text) for word, entry in _needs()[literal])
 
 
 def read_console(console: Console, kinds: Collection[Kind]) -> list[CrashReport]:
@@ -167,7 +192,9 @@ def _rows(head: Headline) -> list[_Row]:
 
 def _kernels(head: Headline) -> bool:
     """Tell whether a headline that no row knows is the kernel's own and no program's."""
-    return head.literal in UNNAMED and bool(head.context) and PROGRAM.match(head.text) is None
+    if head.literal not in UNNAMED or PROGRAM.match(head.text):
+        return False
+    return bool(head.context) or DRIVER.match(head.text) is not None
 
 
 class _Case:
@@ -209,7 +236,7 @@ class _Case:
         first = window.texts[0]
         if match.start():
             window.texts[0] = first[match.start() :]
-        verdict = judge(window, entry)
+        verdict = self._judged(entry)
         names = _names(groups, verdict)
         raw_title = entry.title.format_map(names)
         title = anonymous(raw_title)
@@ -217,7 +244,7 @@ class _Case:
         suspect = verdict.suspects[0] if verdict.suspects else None
         module, location = self._place(suspect, function, first)
         trace, last = trace_of(window)
-        reason = self._broken(entry, verdict, raw_title)
+        reason = self._broken(entry, verdict, raw_title, trace)
         number = self.console.number(self.head.at)
         return CrashReport(
             title=title,
@@ -235,7 +262,7 @@ class _Case:
             corrupted_reason=reason,
             start=number,
             end=self._end(last),
-            **machine(self._before(), window, verdict.pointer),
+            **machine(self.console.booted, self.window, trace),
         )
 
     def plain(self, known: Kind | None, *, consequence: bool) -> CrashReport:
@@ -258,28 +285,43 @@ class _Case:
             corrupted_reason=reason,
             start=number,
             end=number,
-            **machine(self._before(), window, None),
+            **machine(self.console.booted, window, ()),
         )
 
-    def _before(self) -> str:
-        """Return the text before the headline, as far as it may tell the kernel release."""
-        if "Linux version" not in self.console.text:
-            return ""
-        at = self.head.at
-        return "\n".join(self.console.lines[max(0, at - MAX_BEFORE) : at])
+    def _judged(self, entry: Format) -> Verdict:
+        """Judge the window; where an old kernel only guessed its trace, the guesses must do."""
+        window = self.window
+        verdict = judge(window, entry)
+        if verdict.broken or all(verdict.suspects) or not self._guesswork():
+            return verdict
+        sure = [text.replace("? ", "", 1) if n else text for n, text in enumerate(window.texts)]
+        guessed = Window(sure, window.places)
+        guessed.keep = window.keep
+        return judge(guessed, entry)
+
+    def _guesswork(self) -> bool:
+        """Tell whether the trace is that of an old kernel, which doubted most of its frames."""
+        return sum(_OLD_GUESS.match(text) is not None for text in self.window.texts) >= 3
 
     def _place(
         self, suspect: Suspect | None, function: str | None, headline: str
     ) -> tuple[str | None, str | None]:
         module = location = None
-        if suspect is not None and function is not None:
-            module, location = place(self.window.texts[suspect.line], function)
-        if location is None:
-            match = _SOURCE.search(headline) if ":" in headline[-120:] else None
+        if function is not None:
+            text = self.window.texts[suspect.line] if suspect is not None else headline
+            frame = parse(text).frame
+            if frame is not None and frame.function == function:
+                module, location = frame.module, frame.location
+            else:
+                module, location = place(text, function)
+        if location is None and (" at " in headline or " in " in headline):
+            match = _SOURCE.search(headline)
             location = match[1] if match else None
         return module, location
 
-    def _broken(self, entry: Format, verdict: Verdict, title: str) -> str | None:
+    def _broken(
+        self, entry: Format, verdict: Verdict, title: str, trace: Sequence[Frame]
+    ) -> str | None:
         if verdict.broken is not None:
             return verdict.broken
         if entry.look.ways != ((),) and not all(verdict.suspects):
@@ -291,16 +333,9 @@ class _Case:
         if not entry.traced:
             return None
         reason = broken_trace(self.window)
-        return None if reason and self._all_guessed(verdict) else reason
-
-    def _all_guessed(self, verdict: Verdict) -> bool:
-        """Tell whether an old kernel without frame pointers marked its whole trace as a guess."""
-        old = sum(_OLD_GUESS.match(text) is not None for text in self.window.texts)
-        return (
-            verdict.pointer is not None
-            and old >= 3
-            and not any(frame.reliable for frame in trace_of(self.window).frames)
-        )
+        if reason and self._guesswork() and not any(frame.reliable for frame in trace):
+            return None
+        return reason
 
     def _evidence(self, verdict: Verdict, suspect: Suspect | None) -> tuple[Line, ...]:
         roles = {self.head.at: "headline"}
@@ -333,6 +368,8 @@ def _alternatives(
     entry: Format, names: dict[str, str], suspect: Suspect | None, title: str
 ) -> tuple[str, ...]:
     """Return what else the crash may be called: other formats, the function's longer names."""
+    if not entry.alts and not (suspect and suspect.also):
+        return ()
     found: dict[str, None] = {}
     for frame in (names["frame"], *(suspect.also if suspect else ())):
         for template in (entry.title, *entry.alts):

@@ -68,6 +68,10 @@ def _class_end(pattern: str, at: int) -> int:
     return end + 1
 
 
+Hit = tuple[int, tuple[str, ...]]
+"""A line, by its number from 0, and what was found in it, in its order."""
+
+
 class Scanner:
     """Many patterns, valid for both engines, that are looked for line by line."""
 
@@ -77,8 +81,11 @@ class Scanner:
         self._re2: object = None
         self._words: tuple[tuple[str, re.Pattern[str] | None], ...] = ()
 
-    def lines(self, text: str) -> list[int]:
-        """Return the numbers (from 0, rising) of the lines of ``text`` that hold a pattern."""
+    def hits(self, text: str) -> list[Hit]:
+        """Return the lines of ``text`` that hold a pattern: number (from 0) and what was found.
+
+        Of two that overlap, only the one that begins first is found.
+        """
         return self._by_re2(text) if _ENGINE == "re2" else self._by_words(text)
 
     def _compiled(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - re2 has no types
@@ -91,51 +98,55 @@ class Scanner:
             self._re2 = re2.compile(joined.encode(), options)
         return self._re2
 
-    def _by_re2(self, text: str) -> list[int]:
-        data = _encoded(text)
+    def _by_re2(self, text: str) -> list[Hit]:
+        data = text.encode("utf-8", errors="replace")
         search = self._compiled().search
-        numbers: list[int] = []
-        number = at = 0
-        while True:
-            match = search(data, at)
-            if match is None:
-                return numbers
-            start = match.start()
-            number += data.count(b"\n", at, start)
-            numbers.append(number)
-            at = data.find(b"\n", start) + 1
-            if at == 0:
-                return numbers
-            number += 1
+        hits: list[Hit] = []
+        number = before = end = 0
+        match = search(data)
+        while match is not None:
+            at, stop = match.span()
+            word = data[at:stop].decode("utf-8", errors="replace")
+            if at < end:
+                hits[-1] = (number, (*hits[-1][1], word))
+            else:
+                number += data.count(b"\n", before, at)
+                hits.append((number, (word,)))
+                before = at
+                end = data.find(b"\n", at)
+                if end < 0:
+                    end = len(data)
+            match = search(data, max(stop, at + 1))
+        return hits
 
-    def _by_words(self, text: str) -> list[int]:
+    def _by_words(self, text: str) -> list[Hit]:
         if not self._words:
             self._words = _by_word(self._patterns)
-        starts: set[int] = set()
+        places: dict[int, str] = {}
         for word, pattern in self._words:
             at = text.find(word)
             while at >= 0:
-                end = text.find("\n", at)
+                stop = at + len(word)
                 if pattern is None:
-                    starts.add(text.rfind("\n", 0, at) + 1)
+                    places.setdefault(at, word)
                 else:
                     start = text.rfind("\n", 0, at) + 1
-                    if start not in starts and pattern.search(
-                        text, start, len(text) if end < 0 else end
-                    ):
-                        starts.add(start)
-                at = text.find(word, end) if end >= 0 else -1
-        numbers: list[int] = []
+                    stop = text.find("\n", at)
+                    stop = len(text) if stop < 0 else stop
+                    for match in pattern.finditer(text, start, stop):
+                        places.setdefault(match.start(), match[0])
+                at = text.find(word, stop)
+        hits: list[Hit] = []
         number = before = 0
-        for start in sorted(starts):
-            number += text.count("\n", before, start)
-            before = start
-            numbers.append(number)
-        return numbers
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", errors="replace")
+        for at in sorted(places):
+            skipped = text.count("\n", before, at)
+            before = at
+            number += skipped
+            if hits and skipped == 0:
+                hits[-1] = (number, (*hits[-1][1], places[at]))
+            else:
+                hits.append((number, (places[at],)))
+        return hits
 
 
 def _by_word(patterns: Sequence[str]) -> tuple[tuple[str, re.Pattern[str] | None], ...]:

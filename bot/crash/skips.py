@@ -113,7 +113,7 @@ SKIP = (
             "device_for_each_child", "rollback_registered", "unregister_netdev", "sysfs_remove",
             "device_remove_file", "tty_unregister_device", "dummy_urb_enqueue", "usb_kill_urb",
             "usb_kill_anchored_urbs", "usb_control_msg", "usb_hcd_submit_urb", "usb_submit_urb",
-            "^put_device$", "_indirect_thunk_", "readb$", "readw$", "readl$", "readq$",
+            "^put_device$", "_indirect_thunk_", "ioread(?:8|16|32|64)", "iowrite(?:8|16|32|64)", "readb$", "readw$", "readl$", "readq$",
             "writeb$", "writew$", "writel$", "writeq$", "logic_in", "logic_out",
         ),
     ),
@@ -154,6 +154,8 @@ ANCHORS = re.compile(
             "^sock_do_ioctl", "^sock_ioctl", "^compat_sock_ioctl", "^nfnetlink_rcv_msg",
             "^rtnetlink_rcv_msg", "^netlink_dump", "^(sys_)?(socketpair|connect|ioctl)",
             # page faults, the way back to user space, work on other processors
+            "^system_call", "^sysc_", "^tracesys", "^el0_svc", "^ret_from_syscall", "^handle_sys",
+            "^do_trap_ecall_u", "^worker_thread$",
             "__do_fault", "do_page_fault", "^page_fault$", "__fput", "task_work_run",
             "exit_to_usermode", "smp_call_function", "tasklet_action", "tasklet_hi_action",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from bot.crash.frames import ARM_FRAME, TRACE_STARTS, parse
+from bot.crash.frames import TRACE_STARTS, may_be_frame, parse, unannounced
 from bot.crash.report import Frame
 from bot.crash.window import Window
 
@@ -21,38 +21,39 @@ class Trace(NamedTuple):
 
 
 def trace_of(window: Window) -> Trace:
-    """Return the first call trace, guesses of the kernel among its frames."""
+    """Return the first call trace, guesses of the kernel among its frames.
+
+    Old kernels began a trace without announcing it; then it is every frame that they printed.
+    """
     starts = [line for line in window.starts if line < window.keep]
-    if not starts:
-        return Trace((), 0)
     frames: list[Frame] = []
     texts, last = window.texts, 0
-    stop, following = starts[0] + 1, 1
+    stop, following = (starts[0] + 1, 1) if starts else (1, 0)
     while not frames and stop < window.keep:
         begin = stop
         stop = starts[following] if following < len(starts) else window.keep
         following += 1
         for line in range(begin, stop):
             text = texts[line]
-            if "+0x" in text or "[inline]" in text:
+            if "+0x" in text or (":" in text and may_be_frame(text)):
                 frame = parse(text).frame
                 if frame is not None:
                     frames.append(frame)
                     last = line
-                    if len(frames) >= MAX_FRAMES:
-                        break
         stop += 1
-    return Trace(tuple(frames), last)
+    return Trace(tuple(frames[:MAX_FRAMES]), last)
 
 
 def broken_trace(window: Window) -> str | None:
-    """Say why the traces of a report cannot be complete; None when they look whole."""
-    texts = window.texts
-    starts = window.starts
+    """Say why the traces of a report cannot be complete; None when they look whole.
+
+    Lines behind the next crash count: what is missing may have come late.
+    """
+    texts, starts = window.texts, window.starts
     seen = False
-    first_texts = [texts[line] for line in starts]
+    heads = [texts[line] for line in starts]
     for start in TRACE_STARTS if starts else ():
-        n = next((n for n, text in enumerate(first_texts) if start.search(text)), None)
+        n = next((n for n, text in enumerate(heads) if start.search(text)), None)
         if n is None:
             continue
         following = starts[n + 1] if n + 1 < len(starts) else len(texts)
@@ -64,7 +65,7 @@ def broken_trace(window: Window) -> str | None:
             return "a call trace without frames"
         if seen and len(starts) == 1:
             return None
-    if not seen and not any(" from " in text and ARM_FRAME.match(text) for text in texts):
+    if not seen and not any(unannounced(text) for text in texts):
         return "no call trace"
     return None
 

@@ -51,7 +51,7 @@ _ENTITIES = (
     ("&nbsp;", " "),
 )
 _LITERAL_BREAK = re.compile(r"\\{1,3}r(?=\\)|\\{1,3}n")
-_QUOTE = re.compile(r"(?: {0,3}> ?){1,8}")
+_QUOTE = re.compile(r"(?: {0,3}> ?){1,16}")
 _STAMP = r"\[ {0,7}\d{1,10}\.\d{1,9}\]"
 _CALLER = r"\[ {0,12}([CT]\d{1,10})\]"
 _RUN_ON = re.compile(rf" (?=(?:<\d{{1,2}}>)?{_STAMP}(?:{_CALLER})? )")
@@ -79,6 +79,8 @@ _DMESG_DATE = re.compile(
 )
 _ISO_DMESG = re.compile(rf"{_DATE} (?={_CALLER} |\S)")
 _FACILITY = re.compile(r"(?:kern|user|daemon|syslog) *: *[a-z]{3,6} *: *")
+_INDENT = re.compile(rf"[ \t]{{1,32}}(?=(?:<\d{{1,2}}>)?{_STAMP}(?: ?{_CALLER})?(?: |$))")
+_BARE_TAG = re.compile(r" ?kernel: ?(?=\S)|kernel: ")
 _LEVEL = re.compile(r"<\d{1,3}>(?=[^:]|$)")
 _PRINTK = re.compile(
     r"(?:\*\* \d{1,9} printk messages dropped \*\* ?)?(?:\S.{0,200}? login: )?"
@@ -227,10 +229,13 @@ def _unquote(text: str) -> str:
 
 def _strip(text: str) -> tuple[str, str] | None:
     """Take one transport prefix off; None when there is none."""
+    first = text[:1]
+    if first in " \t":
+        match = _INDENT.match(text)
+        text = text[match.end() :] if match else text
     match = _PRINTK.match(text)
     if match is not None:
         return text[match.end() :], match[1] or STAMPED
-    first = text[:1]
     if first == "[":
         match = _DMESG_DATE.match(text) or _BARE_CALLER.match(text)
         return (text[match.end() :], match[1] or STAMPED) if match else None
@@ -252,7 +257,7 @@ def _strip_word(text: str, first: str) -> tuple[str, str] | None:
     if match is not None:
         caller = _NET_CALLER.search(match[1])
         return text[match.end() :], caller[1] if caller else STAMPED
-    match = _FACILITY.match(text)
+    match = _FACILITY.match(text) or _BARE_TAG.match(text)
     if match is not None:
         return text[match.end() :], STAMPED
     if first.isdigit():

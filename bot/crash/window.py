@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from bot.crash.console import Console
 from bot.crash.formats import CONTINUES
-from bot.crash.frames import ANY_START, MARKS, START_MARKS, doubtful, starts_trace
+from bot.crash.frames import POINTER_MARKS, START_MARKS, doubtful, first_words, starts_trace
 from bot.crash.transport import MAX_LINE, STAMPED
 
 MAX_WINDOW = 4000
@@ -21,6 +21,23 @@ DEADLOCK = "WARNING: possible circular locking dependency detected"
 _REMARK = "Disabling lock debugging due to kernel taint"
 _ENOUGH = 22
 _ENOUGH_KMSAN = 16
+
+
+TASK_MARKS = first_words(
+    "CPU:", "CPU ", "Pid:", "PID:", "pid:", "Comm", "Hard", "REGS", "EFLA", "Proc", "TASK",
+)  # fmt: skip
+"""How lines begin that tell the task, the processor, the release."""
+
+END_MARKS = first_words("---[", "Rebo", "Kern")
+"""How the last lines of a report begin."""
+
+REGISTER_MARKS = first_words(
+    "RAX:", "RDX:", "RSP:", "EAX:", "psta", "sp :", "x29:", "r10:", "r7 :", "IASQ", "TSTA", "psr ",
+    "ESR ", "Inte", "Mem ",
+)  # fmt: skip
+"""How lines begin that show the registers of one architecture."""
+
+MARKS = POINTER_MARKS | START_MARKS | TASK_MARKS | END_MARKS | REGISTER_MARKS
 
 
 class Headline(NamedTuple):
@@ -38,35 +55,24 @@ class Headline(NamedTuple):
 class Window:
     """The lines of one report, beginning with its headline.
 
-    ``texts`` holds the kernel's words and ``places`` the line of each in the console. The first
-    ``keep`` stand before the next crash; the others tell whether what is missing came late.
+    ``texts`` holds the kernel's words. The first ``keep`` stand before the next crash; the others
+    tell whether what is missing came late. ``marks`` are the lines that begin like a register, a
+    task, a trace or an end, ``starts`` those that start a trace.
     """
 
     __slots__ = ("injected", "keep", "marks", "panicked", "places", "starts", "texts")
 
-    def __init__(self, texts: list[str], places: Sequence[int], keep: int) -> None:
-        """Take the lines."""
+    def __init__(self, texts: list[str], places: Sequence[int]) -> None:
+        """Take the lines and where each stands in the console."""
         self.texts = texts
         self.places = places
-        self.keep = keep
+        self.keep = len(texts)
         self.panicked = False
         self.injected = False
         self.marks = [n for n, text in enumerate(texts) if text[:4] in MARKS]
-        """The lines that begin like a register, a task, a trace or an end."""
         self.starts = [
-            n for n in self.marks if texts[n][:4] in START_MARKS and ANY_START.search(texts[n])
-        ]
-        """The lines that start a trace."""
-        if not self.starts:
-            self.starts = [n for n, text in enumerate(texts) if starts_trace(text)]
-
-    def find(self, word: str) -> int:
-        """Return the first of the kept texts that holds ``word``, or -1."""
-        texts = self.texts
-        for n in range(self.keep):
-            if word in texts[n]:
-                return n
-        return -1
+            n for n in self.marks if texts[n][:4] in START_MARKS and starts_trace(texts[n])
+        ] or [n for n, text in enumerate(texts) if starts_trace(text)]
 
 
 def cut(console: Console, heads: Sequence[Headline], n: int, ahead: int) -> Window:
@@ -96,7 +102,8 @@ def cut(console: Console, heads: Sequence[Headline], n: int, ahead: int) -> Wind
     keep = len(texts)
     if second is not None and first.context in ("", STAMPED):
         keep = bisect_left(places, second)
-    window = Window(texts, places, keep)
+    window = Window(texts, places)
+    window.keep = keep
     window.panicked = panicked
     window.injected = console.injected
     return window
@@ -110,9 +117,7 @@ def _echo(first: Headline, other: Headline, texts: list[str], places: Sequence[i
     return before if said >= enough else len(texts)
 
 
-def _same_context(
-    console: Console, first: Headline, stop: int
-) -> tuple[list[str], Sequence[int]]:
+def _same_context(console: Console, first: Headline, stop: int) -> tuple[list[str], Sequence[int]]:
     """Return the lines behind the headline that share its context, and all their places.
 
     The common case, a console whose every line begins with a stamp of the same width, is told
