@@ -176,14 +176,14 @@ _HARDWARE = (
         r"[Kk]illing (?P<victim>.{1,40}?):(?P<pid>\d+) .{0,60}due to hardware memory corruption",
         "memory failure: killed {victim}", Kind.MACHINE_CHECK, function="kill_proc",
         same=("page", "pid")),
-    row("AER: ", rf"{_AER}AER: (?:Multiple )?Uncorrect(?:ed|able) \((?P<severity>Fatal|Non-Fatal)\)"
+    row("AER: ", rf"{_AER}AER: (?:Multiple )?(?:Uncorrected|Uncorrectable) \((?P<severity>Fatal|Non-Fatal)\)"
         rf"{_RECEIVED}", "PCIe AER: uncorrected ({severity}) error", Kind.MACHINE_CHECK,
         function="aer_print_error", family="aer-uncorrected", same=("severity",)),
     row("AER: ", rf"{_AER}AER: (?:Multiple )?Correct(?:ed|able){_RECEIVED}",
         "PCIe AER: corrected error", Kind.NOTICE, function="aer_print_error", evidence="machine-check",
         family="aer-corrected", same=()),
-    row("PCIe Bus Error: severity=", rf"{_AER}(?:AER: )?PCIe Bus Error: severity=Uncorrect(?:ed|"
-        r"able) \((?P<severity>Fatal|Non-Fatal)\), type=(?P<layer>[\w ]{1,40})",
+    row("PCIe Bus Error: severity=", rf"{_AER}(?:AER: )?PCIe Bus Error: severity="
+        r"(?:Uncorrected|Uncorrectable) \((?P<severity>Fatal|Non-Fatal)\), type=(?P<layer>[\w ]{1,40})",
         "PCIe AER: uncorrected ({severity}) error", Kind.MACHINE_CHECK,
         function="aer_print_error", family="aer-uncorrected", same=("severity",)),
     row("PCIe Bus Error: severity=", rf"{_AER}(?:AER: )?PCIe Bus Error: severity=Correct(?:ed|able)",

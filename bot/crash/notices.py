@@ -22,7 +22,7 @@ _LIMITS = (
     row("expectation table full", r"(?:nf_conntrack: )?(?P<table>nf_conntrack): expectation table full",
         "{table}: expectation table full", Kind.LIMIT, function="__nf_ct_expect_check",
         module="nf_conntrack", same=("table",)),
-    row("neighbor table overflow", r"(?:neighbour: )?(?P<table>(?:arp|ndisc|nd|clip|dn)_?\w{0,20}): "
+    row("neighbor table overflow", r"(?:neighbour: )?(?P<table>(?:arp|ndisc|clip|dn)_?\w{0,20}): "
         r"neighbor table overflow!", "neighbour: {table}: neighbor table overflow!", Kind.LIMIT,
         function="neigh_alloc", same=("table",)),
     row("eighbour table overflow", r"(?:ipv4: |ipv6: |IPv[46]: )?Neighbour table overflow\.?$",

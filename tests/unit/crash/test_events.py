@@ -83,7 +83,7 @@ def test_a_line_that_counts_only_behind_another_one_is_silent_alone(title):
 
 def test_every_row_reads_some_line():
     texts = [line for line, _ in LINES] + [text for pair in AFTER.values() for text in pair]
-    first = {}
+    first: dict[int, str] = {}
     for text in texts:
         for row in (*LOSSES, *NOTICES):
             if row.hint in text and row.pattern.match(text):
