@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from bot.crash import CrashReport, read
+from bot.crash.userland import find
+from tests.unit.crash.tagged import entries
 
 HERE = Path(__file__).parent / "golden"
+USERLAND = Path(__file__).parent / "userland"
 FIELDS = (
     "title",
     "kind",
@@ -27,9 +31,19 @@ FIELDS = (
 )
 
 
-def files() -> list[Path]:
-    """Every golden file, by name."""
-    return sorted(HERE.glob("*.txt"))
+def files(folder: Path = HERE) -> list[Path]:
+    """Every golden file of a folder, by name."""
+    return sorted(folder.glob("*.txt"))
+
+
+def read_programs(log: str) -> list[CrashReport]:
+    """Return the crashes of programs alone."""
+    return find(entries(log))
+
+
+def reader_of(folder: Path) -> Callable[[str], list[CrashReport]]:
+    """Return what reads the logs of a folder."""
+    return read_programs if folder == USERLAND else read
 
 
 def split(path: Path) -> tuple[dict[str, str], str]:
@@ -40,12 +54,14 @@ def split(path: Path) -> tuple[dict[str, str], str]:
     return {key: value.strip() for key, value in header.items()}, log
 
 
-def header(log: str) -> dict[str, str]:
+def header(log: str, folder: Path = HERE) -> dict[str, str]:
     """Return what is read from ``log`` in the form of a header."""
-    reports = read(log)
+    reports = reader_of(folder)(log)
     if not reports:
         return {"title": ""}
     told = _told(reports[0])
+    if folder == USERLAND:
+        told |= _lists(reports[0])
     if len(reports) > 1:
         told["then"] = " | ".join(report.title for report in reports[1:])
     return told
@@ -60,7 +76,21 @@ def _told(report: CrashReport) -> dict[str, str]:
     return told
 
 
+def _lists(report: CrashReport) -> dict[str, str]:
+    """Return signature, other titles, details and skipped frames, each in one line."""
+    details = [f"{key}={value}" for key, value in sorted(report.details.items())]
+    skipped = [f"{frame.function} ({frame.rule})" for frame in report.skipped]
+    values = {
+        "signature": [report.signature],
+        "alt_titles": report.alt_titles,
+        "details": details,
+        "skipped": skipped,
+    }
+    return {key: " | ".join(value) for key, value in values.items() if value}
+
+
 def write(path: Path, log: str) -> None:
     """Write a golden file with a fresh header."""
-    head = "\n".join(f"{key}: {value}".rstrip() for key, value in header(log).items())
+    told = header(log, path.parent)
+    head = "\n".join(f"{key}: {value}".rstrip() for key, value in told.items())
     path.write_bytes(f"{head}\n\n{log}".encode())

@@ -1,7 +1,7 @@
 """Rewrite the headers of the golden files: ``python -m tests.unit.crash.rewrite``.
 
-Names of files with a raw log (no header yet) may be given; they become golden files. Read the
-difference before committing it.
+Names of files with a raw log (no header yet) may be given; they become golden files, in the
+folder of userland crashes behind ``--userland``. Read the difference before committing it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from tests.unit.crash import golden
 
 def main() -> None:
     """Rewrite every header; take in the logs named on the command line first."""
-    for name in sys.argv[1:]:
-        raw = Path(name)
-        golden.write(golden.HERE / f"{raw.stem}.txt", raw.read_bytes().decode())
-    for path in golden.files():
+    names = sys.argv[1:]
+    folder = golden.USERLAND if "--userland" in names else golden.HERE
+    for raw in (Path(name) for name in names if name != "--userland"):
+        golden.write(folder / f"{raw.stem}.txt", raw.read_bytes().decode())
+    for path in (*golden.files(), *golden.files(golden.USERLAND)):
         golden.write(path, golden.split(path)[1])
         print(f"{path.name}: {golden.split(path)[0]['title'] or 'no crash'}")
 
