@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from bot.crash import CrashReport, read
 from tests.unit.crash import golden
+
+_GUILTY = re.compile(r" in ([A-Za-z_]\w*)(?:/\w+)?$")
 
 
 class Row(NamedTuple):
@@ -23,10 +26,12 @@ class Row(NamedTuple):
 
     @property
     def guilty(self) -> str | None:
-        """The guilty function: the last word of a title that ends in `` in X``."""
-        _, found, name = self.title.rpartition(" in ")
-        name = name.rpartition("/")[0] or name
-        return name if found and name.isidentifier() and name != "corrupted" else None
+        """The guilty function: the X of a title that ends in `` in X``, if the log calls it so."""
+        match = _GUILTY.search(self.title)
+        if match is None or match[1] == "corrupted":
+            return None
+        as_function = rf"{match[1]}(?:[.+(]| [\w./-]{{1,200}}:\d| *\n|\]|$)"
+        return match[1] if re.search(as_function, self.log) else None
 
 
 def rows() -> list[Row]:

@@ -194,7 +194,9 @@ def _written(text: str, line_break: str) -> str:
     return "description: " + text.replace("\n", line_break)
 
 
-_SD = '[origin software="rsyslogd" swVersion="8.2302.0" x-pid="811" x-info="https://www.rsyslog.com"]'
+_SD = (
+    '[origin software="rsyslogd" swVersion="8.2302.0" x-pid="811" x-info="https://www.rsyslog.com"]'
+)
 _5424 = "2023-07-04T12:00:01.123456+02:00 web-12 kernel - -"
 
 LOG_DAEMONS: dict[str, Carrier] = {
@@ -263,7 +265,9 @@ SPELLINGS: dict[str, Carrier] = {
     "html breaks": lambda text: html.escape(text).replace("\n", "<br>\n"),
     "html joined": lambda text: html.escape(text).replace("\n", "<br/>"),
     "html preformatted": lambda text: f"<pre><code>{html.escape(text)}</code></pre>\n",
-    "html spaces": lambda text: html.escape(text).replace("  ", "&nbsp; ").replace("\n", "<br />\n"),
+    "html spaces": lambda text: (
+        html.escape(text).replace("  ", "&nbsp; ").replace("\n", "<br />\n")
+    ),
     "crlf": lambda text: text.replace("\n", "\r\n"),
     "written breaks": lambda text: _written(text, "\\n"),
     "written crlf": lambda text: _written(text, "\\r\\n"),
@@ -298,5 +302,12 @@ LOSSY = frozenset(
 )
 """Carriers that drop the caller ids."""
 
-HOPELESS: dict[tuple[str, str], str] = {}
+_CUT_LINES = (
+    "quoted-printable mail breaks long lines; what writes a prefix before every line then writes "
+    "it into the middle of them, and no mail program stands below such a writer"
+)
+_ONLY_STAMPS = {"dmesg -T", "dmesg -H", "dmesg iso", "dmesg coloured", "caller only", "no prefixes"}
+HOPELESS: dict[tuple[str, str], str] = {
+    ("mail", outer): _CUT_LINES for outer in LOG_DAEMONS if outer not in _ONLY_STAMPS
+}
 """Pairs, the inner one first, after which nobody could read the crash, each with its reason."""
