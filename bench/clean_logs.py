@@ -158,7 +158,7 @@ _APPLICATIONS = (
     "test_kernel_bug_at_file_line_is_read PASSED                              [ {n2}%]",
 )  # fmt: skip
 
-_WORDS = re.compile(r"WARNING|INFO:|BUG|[Pp]anic|bug|general protection")
+_WORDS = re.compile(r"WARNING|INFO:|BUG|[Pp]anic|bug|general protection|blocked for")
 _Shape = TypeVar("_Shape")
 
 

@@ -116,7 +116,14 @@ def _unix(line: str) -> str:
 def _netconsole_head(number: int, line: str) -> tuple[str, str]:
     micros, caller, text = _printk(line)
     caller = f",caller={caller}" if caller else ""
-    return f"4,{1799 + number},{micros or 616001 + number},-{caller}", text
+    return f"4,{1799 + number},{micros or 616001 + number},-{caller}", _kmsg(text)
+
+
+def _kmsg(text: str) -> str:
+    """Write as /dev/kmsg and extended consoles do what is not printable ASCII, and backslashes."""
+    return "".join(
+        chr(byte) if 32 <= byte < 127 and byte != 92 else f"\\x{byte:02x}" for byte in text.encode()
+    )
 
 
 def _netconsole(number: int, line: str) -> str:
@@ -155,9 +162,17 @@ def _journal(message: Callable[[str], object]) -> Carrier:
     )
 
 
+def _go_json(value: object, indent: int | None = None) -> str:
+    """Write JSON as programs in Go do: ``<``, ``>`` and ``&`` as escapes, no other character."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    for char in "<>&":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
+
+
 def _docker(line: str) -> str:
     entry = {"log": line + "\n", "stream": "stdout", "time": "2023-07-04T12:00:01.123456789Z"}
-    return json.dumps(entry, separators=(",", ":"))
+    return _go_json(entry)
 
 
 def _alert(text: str, indent: int | None) -> str:
@@ -169,7 +184,7 @@ def _alert(text: str, indent: int | None) -> str:
         "generatorURL": "http://prometheus.example/graph?g0.expr=up&g0.tab=1",
     }
     body = {"receiver": "holdfast", "status": "firing", "alerts": [alert], "version": "4"}
-    return json.dumps(body, indent=indent)
+    return _go_json(body, indent)
 
 
 def _smart_quotes(text: str) -> str:
