@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
-from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -14,12 +13,15 @@ from bench.crash_corpus import Row, rows
 from bot.crash import ALL, read
 
 ROUNDS = 3
+_GETTERS: dict[type[Any], Callable[[object], tuple[object, ...]] | None] = {}
 
 
-@cache
-def _every_field(kind: type) -> Callable[[object], tuple[object, ...]] | None:
+def _every_field(kind: type[Any]) -> Callable[[object], tuple[object, ...]] | None:
     """Return what reads all fields of a dataclass; None for any other type."""
-    return attrgetter(*(entry.name for entry in fields(kind))) if is_dataclass(kind) else None
+    if kind not in _GETTERS:
+        names = [entry.name for entry in fields(kind)] if is_dataclass(kind) else []
+        _GETTERS[kind] = attrgetter(*names) if names else None
+    return _GETTERS[kind]
 
 
 def touch(value: Any) -> None:
