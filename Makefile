@@ -28,8 +28,9 @@ $(READY): requirements/dev.txt pyproject.toml
 	@.ci/venv $(PYTHON) $(VENV)
 	@touch $@
 
+# The crash reader over HOLDFAST_CORPUS=FILE, else over our golden logs. WHAT="accuracy speed -v" picks.
 bench-crash: $(READY)
-	$(BIN)/python bench/crash.py
+	$(BIN)/python -m bench.crash $(WHAT)
 
 bench-store: $(READY)
 	$(BIN)/python bench/store.py
