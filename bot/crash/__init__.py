@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import IO
 
+from bot.crash.account import account, crash_headlines
 from bot.crash.console import Console
-from bot.crash.reader import headlines, read_console
 from bot.crash.report import (
     ALL,
     KERNEL_CRASH,
@@ -33,7 +33,7 @@ def read(text: str | bytes, kinds: Collection[Kind] = KERNEL_CRASH) -> list[Cras
 
     Text without a crash gives an empty list. Never raises, whatever the text holds.
     """
-    return read_console(Console(text[:MAX_TEXT]), kinds)
+    return account(Console(text[:MAX_TEXT]), kinds)
 
 
 def read_stream(
@@ -51,7 +51,7 @@ def excerpt(text: str, limit: int = 3000) -> str:
     if len(text) <= limit:
         return text
     console = Console(text[:MAX_TEXT])
-    found = [head for head in headlines(console) if head.literal]
+    found = crash_headlines(console)
     if not found:
         return text[:limit]
     lines = text.split("\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from bot.crash.scan import Hit
@@ -20,7 +21,7 @@ class Console:
     """
 
     __slots__ = (
-        "_bared", "_numbers", "_original", "_shown", "all_cpus", "booted", "injected", "lines",
+        "_bared", "_numbers", "_original", "_shown", "all_cpus", "boots", "injected", "lines",
         "text",
     )  # fmt: skip
 
@@ -37,8 +38,8 @@ class Console:
         self._bared: dict[int, tuple[str, str]] = {}
         self.injected = False
         """Whether fault injection printed traces into this text."""
-        self.booted = ""
-        """The line with which the kernel came up, if the text holds it."""
+        self.boots: list[tuple[int, str]] = []
+        """The lines with which kernels came up: where they are, their words."""
         self.all_cpus = False
         """Whether one processor asked the others for their traces."""
 
@@ -73,6 +74,14 @@ class Console:
         """How many lines there are, without the empty one behind the last line break."""
         lines = self.lines
         return len(lines) - (1 if lines and not lines[-1] else 0)
+
+    def booted(self, at: int) -> str:
+        """Return the words with which the kernel came up that wrote line ``at``, if known."""
+        return next((text for place, text in reversed(self.boots) if place < at), "")
+
+    def place(self, number: int) -> int:
+        """Return the first of ``lines`` that the original line ``number`` (from 1) holds."""
+        return number - 1 if self._numbers is None else bisect_left(self._numbers, number - 1)
 
     def number(self, at: int) -> int:
         """Return the number, from 1, of the original line that holds line ``at``."""

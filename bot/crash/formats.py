@@ -14,6 +14,7 @@ from functools import lru_cache
 from bot.crash import frames as shapes
 from bot.crash.frames import FUNC, PC, SRC
 from bot.crash.report import Kind
+from bot.crash.scan import needed
 
 FRAMES = None
 """The step that collects the frames of a trace; every other step is a pattern to look for."""
@@ -642,6 +643,42 @@ INTRUDERS = (
     "FAULT_FLAG_ALLOW_RETRY missing",
 )
 """Messages that print a call trace and are no crash: a trace behind them proves nothing."""
+
+
+_KERNEL_LINE = r"(?:\.\d+\]|\d\d:\d\d \d\d\d\d\]|kernel: |[,-];|caller=[CT]\d+;|<\d>|[CT]\d+\] |kern +:)"
+"""What stands in front of a kernel's line, whatever carries it; good enough for a first look."""
+
+LOOSE = {
+    "WARNING:": (
+        r"WARNING: (?:[^\n]* )?at [\w./-]+\.[a-z]+:\d",
+        r"WARNING: (?:\[[^\n]*\] )?[\w./-]+\.[a-z]+:\d+ at ",
+        r"WARNING: [^\n]* usb_submit_urb",
+        r"WARNING:[ \t]*\n",
+        r"(?:usb|pci|ath1\dk_\w+|nvme|i2c|mmc|ata|scsi|sd|hid) [0-9a-z.:-]+: [^\n]*WARNING:",
+        _KERNEL_LINE + r"[^\n]*WARNING:",
+    ),
+    "INFO:": (r"INFO:[ \t]*\n",),
+}
+"""Programs write these words all day: what a line must hold besides, for a first look.
+
+The rows whose pattern needs more plain words than the literal are looked for by these.
+"""
+
+
+@lru_cache(maxsize=1)
+def scan_patterns() -> tuple[str, ...]:
+    """Return patterns, for ``re`` and RE2, one of which fits every line that may be a headline."""
+    patterns: dict[str, None] = {}
+    for literal, rows in by_literal().items():
+        if literal not in LOOSE:
+            patterns[re.escape(literal)] = None
+            continue
+        for entry in rows:
+            word = needed(entry.pattern.pattern)
+            if literal in word and len(word) > len(literal) + 1:
+                patterns[re.escape(word)] = None
+        patterns.update(dict.fromkeys(LOOSE[literal]))
+    return tuple(patterns)
 
 
 @lru_cache(maxsize=1)

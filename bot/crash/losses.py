@@ -89,7 +89,10 @@ _ALLOCATIONS = (
     row("page allocation stalls for", r"(?P<comm>.{1,15}?): page allocation stalls for "
         r"(?P<milliseconds>\d+)ms, order:(?P<order>\d+)", "page allocation stall{in_func}",
         Kind.ALLOCATION_FAILURE, same=("comm", "order"), **_BLAME),
-    row("vmalloc", r"(?:(?P<comm>.{1,15}?): )?vmalloc(?: error)?: (?:allocation failure|size \d+)",
+    row("vmalloc: ", r"(?:(?P<comm>.{1,15}?): )?vmalloc: (?:allocation failure|size \d+)",
+        "vmalloc allocation failure{in_func}", Kind.ALLOCATION_FAILURE, same=("comm",),
+        **{**_BLAME, "family": "vmalloc"}),
+    row("vmalloc error: ", r"(?:(?P<comm>.{1,15}?): )?vmalloc error: (?:allocation failure|size \d+)",
         "vmalloc allocation failure{in_func}", Kind.ALLOCATION_FAILURE, same=("comm",),
         **{**_BLAME, "family": "vmalloc"}),
     row("Unable to allocate memory on", r"SL[UA]B: Unable to allocate memory on (?:CPU \d+ \(of "

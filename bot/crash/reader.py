@@ -7,7 +7,7 @@ writes the report. It knows no crash by itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ from bot.crash.frames import parse, place
 from bot.crash.guilty import Suspect, Verdict, judge
 from bot.crash.machine import machine
 from bot.crash.report import CrashReport, Frame, Kind, Line
-from bot.crash.scan import Scanner, needed
+from bot.crash.scan import Hit, needed
 from bot.crash.titles import anonymous, stamped
 from bot.crash.trace import broken_trace, trace_of
 from bot.crash.transport import FOREIGN, STAMPED
@@ -48,13 +48,8 @@ _OLD_GUESS = re.compile(r"\s*(?:<\w+> +)?\[<[0-9a-f]+>\] \? ")
 _CLOSING = ("---[ end ", "Rebooting in", "Kernel Offset:")
 
 
-_LINUX = "Linux version "
-
-
-@lru_cache(maxsize=1)
-def _scanner() -> Scanner:
-    words = (*by_literal(), *INTRUDERS, ALL_CPUS, INJECTION, _LINUX)
-    return Scanner([re.escape(word) for word in words])
+BOOTED = "Linux version "
+"""How the line begins with which a kernel comes up."""
 
 
 @lru_cache(maxsize=4096)
@@ -72,13 +67,10 @@ def _quiet() -> dict[str, tuple[tuple[str, re.Pattern[str]], ...]]:
     }
 
 
-def headlines(console: Console) -> list[Headline]:
-    """Find every line that announces a crash or prints a trace without one, in order."""
-    hits = _scanner().hits(console.text)
-    if not hits:
-        return []
+def headlines(console: Console, hits: Sequence[Hit]) -> list[Headline]:
+    """Find among ``hits`` the lines that announce a crash or print a trace without one."""
     found: list[Headline] = []
-    for at, words in console.unfold(hits):
+    for at, words in hits:
         text, context = console.bare(at)
         if context[:1] == FOREIGN:
             continue
@@ -103,8 +95,8 @@ def _remark(
             console.injected = True
         elif word == ALL_CPUS:
             console.all_cpus = True
-        elif word == _LINUX:
-            console.booted = line.text
+        elif word == BOOTED:
+            console.boots.append((line.at, line.text))
 
 
 def _hushed(literal: str, text: str) -> bool:
@@ -135,12 +127,11 @@ def _fits(text: str, literal: str) -> bool:
     return any(word in text and entry.pattern.search(text) for word, entry in _needs()[literal])
 
 
-def read_console(console: Console, kinds: Collection[Kind]) -> list[CrashReport]:
-    """Read every crash of ``kinds``, in order; those after the first are marked as consequences.
+def read_headlines(console: Console, heads: Sequence[Headline]) -> list[CrashReport]:
+    """Read every crash, in order; those after the first are marked as consequences.
 
     A complaint of the kernel that no format knows is a report only where nothing else is.
     """
-    heads = headlines(console)
     reports: list[CrashReport] = []
     unknown: int | None = None
     for n, head in enumerate(heads):
@@ -262,7 +253,7 @@ class _Case:
             corrupted_reason=reason,
             start=number,
             end=self._end(last),
-            **machine(self.console.booted, self.window, trace),
+            **machine(self.console.booted(self.head.at), self.window, trace),
         )
 
     def plain(self, known: Kind | None, *, consequence: bool) -> CrashReport:
@@ -285,7 +276,7 @@ class _Case:
             corrupted_reason=reason,
             start=number,
             end=number,
-            **machine(self.console.booted, window, ()),
+            **machine(self.console.booted(self.head.at), window, ()),
         )
 
     def _judged(self, entry: Format) -> Verdict:

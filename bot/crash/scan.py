@@ -94,7 +94,7 @@ class Scanner:
             options.max_mem = MAX_MEMORY
             options.never_capture = True
             options.log_errors = False
-            joined = "|".join(f"(?:{pattern})" for pattern in self._patterns)
+            joined = "|".join(f"(?:{_loose(pattern)})" for pattern in self._patterns)
             self._re2 = re2.compile(joined.encode(), options)
         return self._re2
 
@@ -147,6 +147,14 @@ class Scanner:
             else:
                 hits.append((number, (places[at],)))
         return hits
+
+
+_COUNTED = re.compile(r"\{(\d+),(\d+)\}")
+
+
+def _loose(pattern: str) -> str:
+    """Take the upper bounds out: an automaton needs none, and a state for each it would have."""
+    return _COUNTED.sub(lambda count: "*" if count[1] == "0" else "+", pattern)
 
 
 def _by_word(patterns: Sequence[str]) -> tuple[tuple[str, re.Pattern[str] | None], ...]:
