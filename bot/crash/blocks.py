@@ -56,17 +56,17 @@ def read_block(
 ) -> Block | None:
     """Read the crash that ``hint`` found in ``lines[index]``; None when it is none of ``row``."""
     pieces = pieces_of(index, lines[index])
-    found = next(((n, m) for n, p in enumerate(pieces) if (m := hint.search(p.text))), None)
+    found = next((n for n, piece in enumerate(pieces) if hint.search(piece.text)), None)
     if found is None:
         return None
-    at, match = found
-    before = pieces[at].text[: match.start()] if row.prefixed else ""
+    begun = row.starts.search(pieces[found].text) if row.starts is not None else None
+    before = "" if begun is None else pieces[found].text[: begun.start()]
     stream, cut = Stream(lines, index), Cutter(before)
-    above = _above(chain(reversed(pieces[:at]), stream.above()), row, cut, taken)
-    below = (piece for piece in chain(pieces[at:], stream.below()) if piece.place not in taken)
+    above = _above(chain(reversed(pieces[:found]), stream.above()), row, cut, taken)
+    below = (piece for piece in chain(pieces[found:], stream.below()) if piece.place not in taken)
     walk = _Walk(row)
     ran_out = walk.run(chain(above, map(cut, below)))
-    if not walk.sections:
+    if not walk.used:
         return None
     numbers = [piece.number for piece in walk.used]
     return Block(
@@ -198,7 +198,7 @@ class _Walk:
         return self.sections[-1] if self.sections else self._section(Role.HEAD)
 
     def _open(self, _piece: Piece, _clue: Clue, _told: dict[str, str]) -> bool | None:
-        if self.sections and not self.linked:
+        if self.used and not self.linked:
             return None
         self.linked = False
         return True

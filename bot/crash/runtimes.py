@@ -80,8 +80,8 @@ class Runtime:
     are the lines in a row that may say nothing, before and behind the first frame. ``upward`` is
     true where the last frame is the innermost one, ``latest`` where the last cause is the first
     in time. Frames down to the last one that fits ``raised`` are the runtime's way of dying.
-    ``margin`` is what may stand in front of lines, ``prefixed`` is true where what stands in front of
-    the hint is a prefix of every line. ``headed`` is false where a stack alone tells of a crash,
+    ``margin`` is what may stand in front of lines. ``starts`` is where the runtime's own words start
+    on the line of the hint: what stands before is a prefix of every line. ``headed`` is false where a stack alone tells of a crash,
     ``framed`` is true where a HEAD alone does not; ``traced`` is false where no stack need be
     printed. ``explain`` adds details to those that were told.
     """
@@ -103,7 +103,7 @@ class Runtime:
     latest: bool = False
     again: Again = Again.ENDS
     margin: re.Pattern[str] | None = None
-    prefixed: bool = True
+    starts: re.Pattern[str] | None = None
     headed: bool = True
     framed: bool = False
     traced: bool = True
@@ -143,7 +143,8 @@ _PY_PASS = (
 
 PYTHON = Runtime(
     kind=Kind.PYTHON,
-    hints=(r"(?:Exception Group )?Traceback \(most recent call last\):",),
+    hints=(r"Traceback \(most recent call last\):",),
+    starts=re.compile(r"(?:Exception Group )?Traceback \("),
     clues=(
         clue(
             Role.OPEN, r"\s*(?:\+ )?(?:Exception Group )?Traceback \(most recent call last\):\s*$"
@@ -180,6 +181,7 @@ PYTHON = Runtime(
 PYTHON_SYNTAX = Runtime(
     kind=Kind.PYTHON,
     hints=(r"(?:SyntaxError|IndentationError|TabError): ",),
+    starts=re.compile(r"(?:Syntax|Indentation|Tab)Error: "),
     clues=(
         clue(Role.FRAME, _PY_FILE + r"\s*$"),
         *_PY_PASS[:1],
@@ -198,6 +200,7 @@ PYTHON_SYNTAX = Runtime(
 PYTHON_FATAL = Runtime(
     kind=Kind.PYTHON,
     hints=(r"Fatal Python error: ",),
+    starts=re.compile(r"Fatal Python error: "),
     clues=(
         clue(Role.HEAD, r"\s*Fatal Python error: (?P<type>.{1,200})"),
         clue(
@@ -230,10 +233,11 @@ JAVA = Runtime(
     kind=Kind.JAVA,
     hints=(
         r"Exception in thread \"",
-        r"(?:\b|#011)at [\w.$@/<>-]{3,200}\((?:Native Method|Unknown Source|[\w$-]{1,80}\."
-        r"(?:java|kt|scala|groovy|clj))[:)]",
+        r"\.(?:java|kt|scala|groovy|clj):\d+\)",
+        r"\((?:Native Method|Unknown Source)\)",
         r"Terminating due to java\.lang\.OutOfMemoryError",
     ),
+    starts=re.compile(r"Exception in thread |Terminating due to |\bat [\w.$@/<>-]{1,200}\("),
     clues=(
         clue(Role.FRAME, _JAVA_FRAME),
         clue(Role.END, r"\s*java\.lang\.Thread\.State: "),
@@ -341,7 +345,6 @@ JAVA_FATAL = Runtime(
             library=True,
         ),
     ),
-    prefixed=False,
 )
 
 _GO_WORD = r"[\w.%~-]{1,120}"
@@ -357,12 +360,13 @@ _GO_STD = (
 GO = Runtime(
     kind=Kind.GO,
     hints=(
-        r"goroutine \d{1,9} (?:gp=0x[0-9a-f]{1,16} m=[^ ]{1,20} (?:mp=0x[0-9a-f]{1,16} )?)?\[[a-z]",
+        r"goroutine \d+ (?:gp=0x[0-9a-f]+ m=[^\[\n]+)?\[[a-z]",
         r"panic: runtime error: ",
         r"fatal error: (?:all goroutines are asleep|concurrent map|runtime: |stack overflow"
         r"|sync: |unexpected signal during runtime|thread exhaustion|out of memory)",
-        r"\[signal SIG[A-Z]{2,6}: ",
+        r"\[signal SIG[A-Z]+: ",
     ),
+    starts=re.compile(r"goroutine \d|panic: |fatal error: |\[signal "),
     clues=(
         clue(
             Role.HEAD,
@@ -468,10 +472,11 @@ GO = Runtime(
 RUST = Runtime(
     kind=Kind.RUST,
     hints=(
-        r"thread '[^'\n]{0,100}' (?:\(\d{1,10}\) )?panicked at ",
-        r"thread '[^'\n]{0,100}' (?:\(\d{1,10}\) )?has overflowed its stack",
-        r"memory allocation of \d{1,20} bytes failed",
+        r"' (?:\(\d+\) )?panicked at ",
+        r"' (?:\(\d+\) )?has overflowed its stack",
+        r"memory allocation of \d+ bytes failed",
     ),
+    starts=re.compile(r"thread '|memory allocation of "),
     clues=(
         clue(
             Role.HEAD,
@@ -565,9 +570,12 @@ _JS_FRAMES = (
 NODE = Runtime(
     kind=Kind.NODE,
     hints=(
-        r"\bat (?:[^()\n]{1,120} \()?(?:file://|node:|/|[A-Z]:\\)[^()\s]{1,300}:\d{1,7}:\d{1,7}\b",
-        r"(?:\(node:\d{1,10}\) |\[)?UnhandledPromiseRejection(?:Warning)?: ",
+        r"\.(?:js|mjs|cjs|ts|mts|cts|jsx|tsx):\d+:\d+",
+        r"node:[a-z_/]+:\d+:\d+",
+        r"\[eval\]:\d+:\d+",
+        r"UnhandledPromiseRejection(?:Warning)?: ",
     ),
+    starts=re.compile(r"\bat |\(node:\d{1,10}\) |\[?UnhandledPromiseRejection"),
     clues=(
         *_JS_FRAMES,
         clue(
@@ -619,13 +627,15 @@ NODE = Runtime(
 
 NODE_FATAL = Runtime(
     kind=Kind.NODE,
-    hints=(
-        r"FATAL ERROR: .{0,100}(?:JavaScript heap out of memory|Allocation failed)",
-        r"FATAL ERROR: (?:v8::|node::|Reached heap limit|Ineffective mark-compacts"
-        r"|Zone Allocation)",
-    ),
+    hints=(r"FATAL ERROR: ",),
+    starts=re.compile(r"FATAL ERROR: "),
     clues=(
-        clue(Role.HEAD, r"(?:.{0,60}\s)?FATAL ERROR: (?P<message>.{0,300})"),
+        clue(
+            Role.HEAD,
+            r"FATAL ERROR: (?P<message>(?:v8::|node::|Reached heap limit|Ineffective mark-compacts"
+            r"|CALL_AND_RETRY|Committing semi space|Zone|NewSpace|Scavenger|MarkCompact"
+            r"|invalid (?:array|table) (?:length|size)).{0,300})",
+        ),
         clue(Role.TRACE, r"-{4,8} (?:Native|JavaScript) stack trace -{4,8}"),
         clue(Role.NOISE, r"\s*\d{1,3}: 0x[0-9a-f]{1,16} "),
         clue(Role.NOISE, r"\s*\d{1,3}: \S{1,200}"),
@@ -729,20 +739,19 @@ _FAULT = "{what} in {where}"
 SEGFAULT = Runtime(
     kind=Kind.SEGFAULT,
     hints=(
-        r"\]: segfault (?:at [0-9a-f]{1,16} |\(\d{1,2}\) at )",
-        r"\[\d{1,10}\]:? (?:trap )?(?:general protection(?: fault)?|invalid opcode"
-        r"|divide error|int3|stack segment|alignment check|control protection|bounds"
+        r"\]: segfault (?:at [0-9a-f]|\(\d)",
+        r"\]:? (?:trap )?(?:general protection(?: fault)?|invalid opcode|divide error|int3"
+        r"|stack segment|alignment check|control protection|bounds"
         r"|coprocessor segment overrun)(?: rip| ip):[0-9a-f]",
-        r"\[\d{1,10}\]: (?:unhandled (?:exception: |signal \d"
-        r"|[a-z0-9 ()-]{3,60} \(\d{1,2}\) at 0x)|bus error \(\d|illegal instruction \(\d"
-        r"|floating point exception \(\d|unhandled trap \(\d|undefined instruction: pc=)",
-        r": unhandled page fault \(\d{1,2}\) at 0x",
-        r"\[\d{1,10}\] bad frame in [a-z_0-9]{1,30}",
+        r"\]: unhandled [a-z]",
+        r"\]: (?:bus error|illegal instruction|floating point exception) \(\d",
+        r"\]: undefined instruction: pc=",
+        r": unhandled page fault \(\d",
+        r"\] bad frame in [a-z]",
         r"User process fault: interruption code ",
-        r"sending SIG[A-Z]{3,4} to .{1,40} for invalid (?:read|write) access",
+        r"sending SIG(?:SEGV|BUS|ILL) to ",
         r"potentially unexpected fatal signal \d",
-        r"(?:Segmentation fault|Bus error|Illegal instruction|Floating point exception"
-        r"|Trace/breakpoint trap) {1,20}\(core dumped\)",
+        r"\(core dumped\)",
     ),
     clues=(
         clue(
@@ -840,7 +849,6 @@ SEGFAULT = Runtime(
     title=_FAULT,
     where="{module}",
     alts=("{what} in {comm}",),
-    prefixed=False,
     traced=False,
     explain=explain_fault,
 )
@@ -851,7 +859,7 @@ SERVICE = Runtime(
     kind=Kind.SERVICE,
     hints=(
         r"process exited, code=(?:dumped|killed), status=",
-        r"[Ff]ailed with result '(?:core-dump|signal|oom-kill|watchdog)'",
+        r"ailed with result '(?:core-dump|signal|oom-kill|watchdog)'",
         r"Watchdog timeout \(limit ",
     ),
     clues=(
@@ -884,7 +892,6 @@ SERVICE = Runtime(
     where="",
     gap=8,
     again=Again.ADDS,
-    prefixed=False,
     traced=False,
     explain=explain_service,
 )
@@ -964,10 +971,7 @@ _NATIVE_FRAMES = (
 
 COREDUMP = Runtime(
     kind=Kind.COREDUMP,
-    hints=(
-        r"Process \d{1,10} \([^()\n]{1,64}\) of user \d{1,10} (?:dumped core"
-        r"|terminated abnormally without)",
-    ),
+    hints=(r"\) of user \d+ (?:dumped core|terminated abnormally without)",),
     clues=(
         clue(
             Role.HEAD,
@@ -986,7 +990,6 @@ COREDUMP = Runtime(
     title="{comm} dumped core in {where}",
     rules=_NATIVE_RULES,
     gap=3,
-    prefixed=False,
     traced=False,
 )
 
@@ -994,9 +997,9 @@ _SANITIZER = r"(?:Address|HWAddress|Leak|Thread|Memory|UndefinedBehavior|Type|Re
 USER_SANITIZER = Runtime(
     kind=Kind.USER_SANITIZER,
     hints=(
-        r"==\d{1,10}== ?(?:ERROR|WARNING): (?:\w{1,20}Sanitizer|libFuzzer)",
+        r"== ?(?:ERROR|WARNING): (?:[A-Z][A-Za-z]+Sanitizer|libFuzzer)",
         r"WARNING: (?:Thread|Memory)Sanitizer: ",
-        r":\d{1,7}:\d{1,5}: runtime error: ",
+        r"\d: runtime error: ",
     ),
     clues=(
         clue(
@@ -1036,7 +1039,6 @@ USER_SANITIZER = Runtime(
     rules=_NATIVE_RULES,
     gap=3,
     gap_below=3,
-    prefixed=False,
 )
 
 _HEAP = (
@@ -1063,21 +1065,20 @@ _QUOTE = "[`'\u2018\"]"
 ABORT = Runtime(
     kind=Kind.ABORT,
     hints=(
-        r"\*\*\* (?:stack smashing|buffer overflow|bit out of range [^*\n]{0,40}"
-        r"|invalid %N\$ use|%n in writable segment|longjmp causes uninitialized stack"
-        r" frame)(?: detected)? \*\*\*",
+        r"\*\*\* (?:stack smashing|buffer overflow|bit out of range|invalid %N\$ use"
+        r"|%n in writable|longjmp causes)",
         r"\*\*\* (?:Error in|glibc detected) ",
-        r"(?:double free or corruption|free\(\): (?:invalid|double|corrupted|too"
-        r"|unaligned) ?|malloc\(\): (?:corrupted|memory corruption|invalid|mismatching"
+        r"(?:double free or corruption|double free detected|free\(\): (?:invalid|corrupted"
+        r"|too|unaligned)|malloc\(\): (?:corrupted|memory corruption|invalid|mismatching"
         r"|unsorted|smallbin|largebin|unaligned)|malloc_consolidate\(\): |realloc\(\): "
         r"(?:invalid|unaligned)|munmap_chunk\(\): |mremap_chunk\(\): "
         r"|corrupted size vs\. prev_size|corrupted double-linked list)",
         r"terminate called (?:after throwing an instance of|without an active exception"
         r"|recursively)",
         r"pure virtual method called",
-        r"Assertion [`'\"].{1,400} failed",
-        r"Assertion failed: .{1,400}(?:\([^()\n]{1,200}: \w{1,100}: \d{1,7}\)|, line \d{1,7})",
-        r"Aborted {1,20}\(core dumped\)",
+        r"Assertion [`'\"]",
+        r"Assertion failed: ",
+        r"\(core dumped\)",
     ),
     clues=(
         clue(
@@ -1153,7 +1154,6 @@ ABORT = Runtime(
     where="{function}",
     rules=_NATIVE_RULES,
     gap=1,
-    prefixed=False,
     traced=False,
 )
 

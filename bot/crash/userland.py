@@ -60,24 +60,33 @@ def find(lines: Sequence[Entry], hits: Sequence[int] | None = None) -> list[Cras
     if hits is None:
         hits = [place for place, entry in enumerate(lines) if _ANY.search(entry.text)]
     taken: set[int] = set()
+    vain: set[tuple[int, int]] = set()
     found: list[CrashReport] = []
     for place in hits:
         if place not in taken:
-            found.extend(_at(lines, place, taken))
+            found.extend(_at(lines, place, taken, vain))
     return sorted(found, key=lambda report: report.start)
 
 
-def _at(lines: Sequence[Entry], place: int, taken: set[int]) -> Iterator[CrashReport]:
-    """Yield the crash that the line at ``place`` belongs to, and take its lines."""
-    for row, hint in _ROWS:
-        if hint.search(lines[place].text) is None:
+def _at(
+    lines: Sequence[Entry], place: int, taken: set[int], vain: set[tuple[int, int]]
+) -> Iterator[CrashReport]:
+    """Yield the crash that the line at ``place`` belongs to, and take its lines.
+
+    ``vain`` are the lines that a row has read without finding a crash: they are not read again.
+    """
+    for number, (row, hint) in enumerate(_ROWS):
+        if (place, number) in vain or hint.search(lines[place].text) is None:
             continue
         block = read_block(lines, place, row, hint, taken)
-        report = None if block is None else _report(row, block, lines[place].program)
-        if report is not None and block is not None:
+        if block is None:
+            continue
+        report = _report(row, block, lines[place].program)
+        if report is not None:
             taken |= block.used
             yield report
             return
+        vain |= {(used, number) for used in block.used}
 
 
 def _report(row: Runtime, block: Block, program: str) -> CrashReport | None:
