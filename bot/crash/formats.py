@@ -657,7 +657,7 @@ LOOSE = {
         r"(?:usb|pci|ath1\dk_\w+|nvme|i2c|mmc|ata|scsi|sd|hid) [0-9a-z.:-]+: [^\n]*WARNING:",
         _KERNEL_LINE + r"[^\n]*WARNING:",
     ),
-    "INFO:": (r"INFO:[ \t]*\n",),
+    "INFO:": (r"INFO:[ \t]*\n", r"INFO: (?:Freed|Allocated) in "),
 }
 """Programs write these words all day: what a line must hold besides, for a first look.
 
@@ -666,19 +666,24 @@ The rows whose pattern needs more plain words than the literal are looked for by
 
 
 @lru_cache(maxsize=1)
-def scan_patterns() -> tuple[str, ...]:
-    """Return patterns, for ``re`` and RE2, one of which fits every line that may be a headline."""
-    patterns: dict[str, None] = {}
+def scan_words() -> dict[str, str]:
+    """Return the plain words to scan for, each with the literal of its rows."""
+    words: dict[str, str] = {}
     for literal, rows in by_literal().items():
         if literal not in LOOSE:
-            patterns[re.escape(literal)] = None
+            words[literal] = literal
             continue
         for entry in rows:
             word = needed(entry.pattern.pattern)
-            if literal in word and len(word) > len(literal) + 1:
-                patterns[re.escape(word)] = None
-        patterns.update(dict.fromkeys(LOOSE[literal]))
-    return tuple(patterns)
+            if len(word) > len(literal) + 1:
+                words[word] = literal
+    return words
+
+
+def scan_patterns() -> tuple[str, ...]:
+    """Return patterns, for ``re`` and RE2, one of which fits every line that may be a headline."""
+    loose = [pattern for patterns in LOOSE.values() for pattern in patterns]
+    return (*map(re.escape, scan_words()), *loose)
 
 
 @lru_cache(maxsize=1)

@@ -22,6 +22,7 @@ from bot.crash.formats import (
     UNNAMED,
     Format,
     by_literal,
+    scan_words,
 )
 from bot.crash.frames import parse, place
 from bot.crash.guilty import Suspect, Verdict, judge
@@ -55,7 +56,12 @@ BOOTED = "Linux version "
 @lru_cache(maxsize=4096)
 def _literals(words: tuple[str, ...]) -> tuple[str, ...]:
     """Return the literals of the table, in its order, that words found in a line hold."""
-    return tuple(literal for literal in by_literal() if any(literal in word for word in words))
+    meant = {scan_words().get(word) for word in words}
+    return tuple(
+        literal
+        for literal in by_literal()
+        if literal in meant or any(literal in word for word in words)
+    )
 
 
 @lru_cache(maxsize=1)

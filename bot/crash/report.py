@@ -138,6 +138,8 @@ class Frame:
     """One frame of the call trace; ``reliable`` is false for frames printed with ``?``.
 
     ``raw`` is the symbol as printed, ``location`` file:line where the trace is symbolised.
+    ``line`` is its line in the text, from 1; 0 for the kernel's own traces, whose frames are
+    shared between reports.
     """
 
     function: str
@@ -145,6 +147,7 @@ class Frame:
     module: str | None = None
     location: str | None = None
     reliable: bool = True
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,9 @@ import sys
 from pathlib import Path
 
 from bot.crash import CrashReport
-from bot.crash.entry import Entry
 from bot.crash.events import context, find
-from bot.crash.transport import FOREIGN, records
 from tests.unit.crash import golden
+from tests.unit.crash.tagged import entries
 
 HERE = Path(__file__).parent / "events"
 FIELDS = (
@@ -24,15 +23,6 @@ FIELDS = (
 
 def files() -> list[Path]:
     return sorted(HERE.glob("*.txt"))
-
-
-def entries(log: str) -> list[Entry]:
-    """Return the lines of a log as the reader hands them to the events."""
-    programs = {FOREIGN: "program[1]", "": ""}
-    return [
-        Entry(record.number, record.text, programs.get(record.context, "kernel"))
-        for record in records(log)
-    ]
 
 
 def header(log: str) -> dict[str, str]:
