@@ -519,7 +519,7 @@ def _slub(literal: str, look: Look) -> Format:
 
 
 _OTHERS = (
-    row("Hard LOCKUP", r"CPU [0-9]+ Hard LOCKUP", "BUG: hard lockup in {frame}",
+    row("Hard LOCKUP", r"(?:atchdog:? {0,2}|^)CPU:? ?[0-9]+ Hard LOCKUP", "BUG: hard lockup in {frame}",
         Kind.HARD_LOCKUP, Look.POINTER_THEN_TRACE, alts=STALL),
     row("NMI Watchdog detected LOCKUP", r"NMI Watchdog detected LOCKUP",
         "BUG: hard lockup in {frame}", Kind.HARD_LOCKUP, Look.POINTER_THEN_TRACE, alts=STALL,
@@ -645,7 +645,9 @@ INTRUDERS = (
 """Messages that print a call trace and are no crash: a trace behind them proves nothing."""
 
 
-_KERNEL_LINE = r"(?:\.\d+\]|\d\d:\d\d \d\d\d\d\]|kernel: |[,-];|caller=[CT]\d+;|<\d>|[CT]\d+\] |kern +:)"
+_KERNEL_LINE = (
+    r"(?:\.\d+\]|\d\d:\d\d \d\d\d\d\]|kernel: |[,-];|caller=[CT]\d+;|<\d>|[CT]\d+\] |kern +:)"
+)
 """What stands in front of a kernel's line, whatever carries it; good enough for a first look."""
 
 LOOSE = {

@@ -90,14 +90,6 @@ _TIME = (
         r"(?P<pid>\d+) took a (?P<what>split_lock|bus_lock) trap at address:? ?(?P<address>\w{1,18})",
         "x86: {comm} took a {what} trap", Kind.NOTICE, function="split_lock_warn",
         same=("comm", "what")),
-    row("interrupt took too long", r"(?:INFO: )?perf: interrupt took too long \((?P<took>\d+) > "
-        r"(?P<limit>\d+)\), lowering kernel\.perf_event_max_sample_rate to (?P<rate>\d+)",
-        "perf: interrupt took too long", Kind.NOTICE, function="perf_sample_event_took", same=()),
-    row("perf samples too long", r"perf samples too long \((?P<took>\d+) > (?P<limit>\d+)\), lowering",
-        "perf: interrupt took too long", Kind.NOTICE, function="perf_sample_event_took", same=()),
-    row("took too long to run", r"INFO: NMI handler \((?P<handler>\w{1,60})\) took too long to run: "
-        r"(?P<milliseconds>[\d.]{1,20}) msecs", "NMI handler {handler} took too long", Kind.NOTICE,
-        function="nmi_check_duration", same=("handler",)),
     row("hrtimer: interrupt took", r"hrtimer: interrupt took (?P<nanoseconds>\d+) ns",
         "hrtimer: interrupt took too long", Kind.NOTICE, function="hrtimer_interrupt", evidence="time-jump", same=()),
     row("hogged CPU for", r"workqueue: (?P<work>\w{1,80})(?: \[\w{1,40}\])? hogged CPU for "
