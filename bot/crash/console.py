@@ -5,11 +5,22 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
+from bot.crash.halves import cut_up, whole
 from bot.crash.scan import Hit
-from bot.crash.transport import bare, clean, decode, folded, is_stamp, pieces
+from bot.crash.spelling import clean
+from bot.crash.transport import bare, decode, is_stamp
+from bot.crash.wrapping import pieces, run_on, wrapped
 
 MAX_BEFORE = 400
-"""Lines before the first headline that are kept: they tell the kernel release and the context."""
+"""Lines before a headline that are kept: they tell the kernel release and the context."""
+
+MAX_BEHIND = 4000
+"""Lines behind a headline that are taken apart."""
+
+MAX_SHOWN = 4096
+"""Characters of an original line that are quoted as evidence."""
+
+_LONG = 64
 
 
 class Console:
@@ -21,12 +32,16 @@ class Console:
     """
 
     __slots__ = (
-        "_bared", "_numbers", "_original", "_shown", "all_cpus", "boots", "injected", "lines",
-        "text",
+        "_bared", "_contexts", "_first", "_numbers", "_original", "_shown", "all_cpus", "boots",
+        "injected", "lines", "text",
     )  # fmt: skip
 
-    def __init__(self, original: str | bytes) -> None:
-        """Mend the characters of ``original``; nothing is split yet."""
+    def __init__(self, original: str | bytes, first: int = 0) -> None:
+        """Mend the characters of ``original``; nothing is split yet, unless words are hidden.
+
+        ``first`` is how many lines stood before it, where it is a part of a longer text.
+        """
+        self._first = first
         text = decode(original)
         if "\r" in text:
             text = text.replace("\r\n", "\n")
@@ -35,7 +50,13 @@ class Console:
         self.text = clean(text)
         self.lines: Sequence[str] = ()
         self._numbers: list[int] | None = None
+        self._contexts: dict[int, str] = {}
         self._bared: dict[int, tuple[str, str]] = {}
+        if cut_up(self.text):
+            items = whole(self.text)
+            self.text = "\n".join(item.text for item in items)
+            self._numbers = [item.number for item in items]
+            self._contexts = {at: item.context for at, item in enumerate(items) if item.context}
         self.injected = False
         """Whether fault injection printed traces into this text."""
         self.boots: list[tuple[int, str]] = []
@@ -50,22 +71,32 @@ class Console:
         """
         lines = self.text.split("\n")
         self.lines = lines
-        if not folded(self.text, [lines[at] for at, _ in hits]):
+        if self._numbers is not None:
             return hits
-        low = max(0, hits[0][0] - MAX_BEFORE)
+        if not wrapped(self.text) and not any(
+            len(lines[at]) > _LONG and run_on(lines[at]) for at, _ in hits
+        ):
+            return hits
         opened: list[str] = []
         numbers: list[int] = []
         places: list[Hit] = []
-        wanted = dict(hits)
-        for number in range(low, len(lines)):
-            words = wanted.get(number)
-            for piece, context in pieces(lines[number]):
-                if words is not None:
-                    places.append((len(opened), words))
-                if context:
-                    self._bared[len(opened)] = bare(piece, context)
-                opened.append(piece)
-                numbers.append(number)
+        done = 0
+        for n, (hit, words) in enumerate(hits):
+            low = max(done, hit - MAX_BEFORE)
+            opened += lines[done:low]
+            numbers += range(done, low)
+            ahead = hits[n + 1][0] if n + 1 < len(hits) else len(lines)
+            done = max(done, min(ahead, hit + MAX_BEHIND, len(lines)))
+            for number in range(low, done):
+                for piece, context in pieces(lines[number]):
+                    if number == hit:
+                        places.append((len(opened), words))
+                    if context:
+                        self._contexts[len(opened)] = context
+                    opened.append(piece)
+                    numbers.append(number)
+        opened += lines[done:]
+        numbers += range(done, len(lines))
         self.lines, self._numbers = opened, numbers
         return places
 
@@ -88,13 +119,11 @@ class Console:
         return (self._numbers[at] if self._numbers is not None else at) + 1
 
     def shown(self, at: int) -> str:
-        """Return line ``at`` as it stood in the original text, unless it was one of several."""
+        """Return line ``at`` as it stood in the original text, unless it was a part or several."""
         if self._numbers is not None:
             number = self._numbers[at]
-            alone = self._numbers[at - 1 : at] != [number] and (
-                self._numbers[at + 1 : at + 2] != [number]
-            )
-            if not alone:
+            before, behind = self._numbers[at - 1 : at], self._numbers[at + 1 : at + 2]
+            if before == [number] or behind not in ([], [number + 1]):
                 return self.lines[at]
             at = number
         if self._original is self.text and self._numbers is None:
@@ -115,9 +144,5 @@ class Console:
         """Return the kernel's own words of line ``at``, and their context."""
         known = self._bared.get(at)
         if known is None:
-            known = self._bared[at] = bare(self.lines[at])
+            known = self._bared[at] = bare(self.lines[at], self._contexts.get(at, ""))
         return known
-
-
-MAX_SHOWN = 4096
-"""Characters of an original line that are quoted as evidence."""

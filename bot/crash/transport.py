@@ -1,16 +1,15 @@
-"""The clean-up step: whatever carried the console text, give back plain kernel lines.
+"""What transports write in front of the kernel's own line, and how to take it off.
 
-Every transport that on-call people meet (syslog, journal, dmesg, netconsole, container logs,
-chat, mail, JSON) writes something in front of the kernel's line or changes characters in it. All
-of that is undone here, so that the reader knows one form only. Line numbers stay those of the
-text that was handed in.
+Syslog, journal, dmesg, netconsole, containers and people who quote: each is a row of ``PREFIXES``.
+The rows are tried by the first character of a line, again and again, until none fits. Whoever
+wrote the line, as far as the prefixes tell, is its context.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
+from typing import NamedTuple
 
 MAX_LINE = 4096
 """Characters of one line that are read; the rest of a longer line is ignored."""
@@ -21,75 +20,132 @@ STAMPED = "console"
 FOREIGN = "@"
 """How the context of a line begins that another program wrote: ``@sshd[812]``."""
 
-_ANSI = re.compile(r"\x1b\[[0-9;?]{0,16}[A-Za-z]")
-_TYPOGRAPHY = (
-    ("\u2018", "'"),
-    ("\u2019", "'"),
-    ("\u201c", '"'),
-    ("\u201d", '"'),
-    ("\u2013", "-"),
-    ("\u2014", "--"),
-    ("\u2026", "..."),
-    ("\xa0", " "),
-    ("\u202f", " "),
-    ("\u200b", ""),
-    ("\u2060", ""),
-    ("\ufeff", ""),
-    ("\u2028", " "),
-    ("\u2029", " "),
-    ("\x85", " "),
-)
-_ENTITIES = (
-    ("&amp;", "&"),
-    ("&lt;", "<"),
-    ("&gt;", ">"),
-    ("&quot;", '"'),
-    ("&#34;", '"'),
-    ("&#39;", "'"),
-    ("&#x27;", "'"),
-    ("&apos;", "'"),
-    ("&nbsp;", " "),
-)
-_LITERAL_BREAK = re.compile(r"\\{1,3}r(?=\\)|\\{1,3}n")
-_QUOTE = re.compile(r"(?: {0,3}> ?){1,16}")
+ROUNDS = 8
+"""Prefixes that may stand in front of each other."""
+
+_KERNEL_TAGS = frozenset({"kernel", "kernel-", "-", "netconsole"})
+_OWN_WORDS = frozenset(
+    {
+        "Allocated", "Call", "Code", "Comm", "Freed", "Modules", "Oops", "Process", "Stack", "Tainted",
+        "Trace", "Workqueue", "epc", "flags", "kasan", "kcsan", "kfence", "list_add", "list_del", "lr",
+        "page", "pc", "pstate", "rcu", "rcu_bh", "rcu_preempt", "rcu_sched", "rcu_tasks", "refcount_t",
+        "sp", "traps", "trusty", "usercopy", "watchdog",
+    }
+)  # fmt: skip
+_OWN = re.compile(r"[A-Z][A-Z0-9_]{1,15}|[rx]\d{1,2}")
+"""Words before a colon with which the kernel's own lines begin, registers too: no program's tag."""
+
 _STAMP = r"\[ {0,7}\d{1,10}\.\d{1,9}\]"
 _CALLER = r"\[ {0,12}([CT]\d{1,10})\]"
-_RUN_ON = re.compile(rf" (?=(?:<\d{{1,2}}>)?{_STAMP}(?:{_CALLER})? )")
-_WRITTEN = (("\\t", "\t"), ('\\"', '"'), ("\\u003c", "<"), ("\\u003e", ">"), ("\\u0026", "&"))
-_MAX_DEPTH = 4
-_JSON_KEYS = ("log", "MESSAGE", "message", "msg", "line")
-_DATE = (
-    r"(?:[A-Z][a-z]{2} +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,9})?"
-    r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|[+-]\d\d:?\d\d))?)"
-)
-_SYSLOG_3164 = re.compile(
-    rf"(?:<\d{{1,3}}>)?{_DATE} +(?:\S{{1,255}} +){{0,2}}?"
-    r"([A-Za-z_./-][\w./@-]{0,63})(?:\[(\d{1,10})\])?: ?"
-)
-_SYSLOG_5424 = re.compile(
-    rf"<\d{{1,3}}>1 +(?:{_DATE}|-) +\S{{1,255}} +(\S{{1,48}}) +(?:-|(\S{{1,128}})) +\S{{1,32}} +"
-    r"(?:-|\[[^\]]{0,512}\]) ?"
-)
-_NETCONSOLE = re.compile(
-    r"(?:\S{1,255} )?\d{1,4},\d{1,12},\d{1,18},[^,; ]{0,8}((?:,[^,;]{1,64}){0,8});"
-)
-_NET_CALLER = re.compile(r"caller=([CT]\d{1,10})")
-_DMESG_DATE = re.compile(
-    r"\[[A-Z][a-z]{2} [A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d \d{4}\](?: ?" + _CALLER + r")? ?"
-)
-_ISO_DMESG = re.compile(rf"{_DATE} (?={_CALLER} |\S)")
-_FACILITY = re.compile(r"(?:kern|user|daemon|syslog) *: *[a-z]{3,6} *: *")
-_INDENT = re.compile(rf"[ \t]{{1,32}}(?=(?:<\d{{1,2}}>)?{_STAMP}(?: ?{_CALLER})?(?: |$))")
-_BARE_TAG = re.compile(r" ?kernel: ?(?=\S)|kernel: ")
-_LEVEL = re.compile(r"<\d{1,3}>(?=[^:]|$)")
-_PRINTK = re.compile(
-    r"(?:\*\* \d{1,9} printk messages dropped \*\* ?)?(?:\S.{0,200}? login: )?"
-    rf"(?:<\d{{1,2}}>)?{_STAMP}(?: ?{_CALLER})?(?: |$)"
-)
-_BARE_CALLER = re.compile(rf"{_CALLER} ")
+_CALLED = rf"(?: ?{_CALLER})?(?: |$)"
+_PRINTK = re.compile(rf"(?:<\d{{1,2}}>)?{_STAMP}{_CALLED}")
 _PLAIN_STAMP = re.compile(rf"{_STAMP}(?:{_CALLER})? ")
-_LONG = 160
-_KERNEL_TAGS = frozenset({"kernel", "kernel-", "-", "netconsole"})
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTH, _DAY = f"(?:{'|'.join(_MONTHS)})", f"(?:{'|'.join(_DAYS)})"
+_TIME = r"\d\d:\d\d:\d\d"
+_ISO = rf"\d{{4}}-\d\d-\d\d[T ]{_TIME}(?:[.,]\d{{1,9}})?(?: ?(?:Z|[+-]\d\d:?\d\d))?"
+_DATE = (
+    rf"(?:{_MONTH} {{1,2}}\d{{1,2}} (?:\d{{4}} )?{_TIME}(?:\.\d{{1,9}})?"
+    rf"|{_DAY} \d{{4}}-\d\d-\d\d {_TIME} (?:[A-Z]{{2,5}}|[+-]\d\d(?:\d\d)?)"
+    rf"|{_ISO}|\d{{9,10}}\.\d{{3,9}})"
+)
+_TAGGED = r"([A-Za-z_./-][\w./@-]{0,63})(?:\[(\d{1,10})\])?: ?"
+_PROCESS = r"([A-Za-z_./-][\w./@-]{0,63})\[(\d{1,10})\]: ?"
+_BEHIND = re.compile(rf"[\w.-]{{1,255}} (?:kernel: |{_PROCESS})")
+"""What the journal writes behind a stamp that it took from the kernel."""
+_ADDRESS = r"(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}:[0-9a-f:]{2,40})"
+
+Origin = Callable[[re.Match[str]], tuple[int, str]]
+"""Tells where the rest of a line begins behind a prefix, and its context; empty: as before."""
+
+
+class Prefix(NamedTuple):
+    """What a program writes in front: how it begins, a text that its lines hold, its form."""
+
+    begins: tuple[str, ...]
+    need: str
+    pattern: re.Pattern[str]
+    origin: Origin
+
+
+def _kernel(match: re.Match[str]) -> tuple[int, str]:
+    return match.end(), (match[1] if match.re.groups else None) or STAMPED
+
+
+def _nobody(match: re.Match[str]) -> tuple[int, str]:
+    return match.end(), ""
+
+
+def _field(match: re.Match[str]) -> tuple[int, str]:
+    return match.end(), of_tag(match[1], match[2])
+
+
+def _tag(match: re.Match[str]) -> tuple[int, str]:
+    tag, pid = match[1], match[2]
+    if pid is None and (tag in _OWN_WORDS or _OWN.fullmatch(tag)):
+        return match.start(1), STAMPED
+    return match.end(), of_tag(tag, pid)
+
+
+_DIGITS = tuple("0123456789")
+_LETTERS = tuple("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_WORDS = _LETTERS + _DIGITS
+_DATED = (*_MONTHS, *_DAYS, *_DIGITS)
+
+PREFIXES: tuple[Prefix, ...] = tuple(
+    Prefix(begins, need, re.compile(pattern), origin)
+    for begins, need, pattern, origin in (
+        # printk itself
+        (("<",), "", _PRINTK.pattern, _kernel),
+        (("[",), "", rf"{_CALLER}(?: |$)", _kernel),
+        (("<",), "", r"<\d{1,3}>(?=[^:]|$)", _kernel),
+        (("*",), "", rf"\*\* \d{{1,9}} printk messages dropped \*\* ?(?:{_PRINTK.pattern})?", _kernel),
+        (_LETTERS, " login: ", rf"\S.{{0,200}}? login: {_PRINTK.pattern}", _kernel),
+        # dmesg -T, -d, -e, -H, --time-format iso, -x; terminals that write the time
+        (("[",), ":", rf"\[{_DAY} {_MONTH} {{1,2}}\d{{1,2}} {_TIME} \d{{4}}\]{_CALLED}", _kernel),
+        (("[",), " < ", rf"\[ {{0,7}}\d{{1,10}}\.\d{{6}} < {{0,7}}\d{{1,9}}\.\d{{6}}>\]{_CALLED}", _kernel),
+        (("[",), "+", rf"\[ {{0,7}}\+\d{{1,9}}\.\d{{6}}\]{_CALLED}", _kernel),
+        (("[",), ":", rf"\[{_MONTH} {{0,2}}\d{{1,2}} \d\d:\d\d\]{_CALLED}", _kernel),
+        (("[",), ":", rf"\[{_ISO}\] ?", _nobody),
+        (_DIGITS, ",", rf"\d{{4}}-\d\d-\d\dT{_TIME},\d{{6}}[+-]\d\d:\d\d{_CALLED}", _kernel),
+        (("k", "u", "d", "s"), " :", r"(?:kern|user|daemon|syslog) {0,4}: ?[a-z]{3,6} {0,4}: ?", _kernel),
+        # netconsole, extended: level, number, microseconds, flags, caller
+        (
+            _WORDS, ";",
+            r"(?:\S{1,255} )?\d{1,4},\d{1,12},\d{1,18},[^,; ]{0,8}"
+            r"(?:,(?!caller=)[^,;]{1,64}){0,8}(?:,caller=([CT]\d{1,10}))?(?:,[^,;]{1,64}){0,8};",
+            _kernel,
+        ),
+        # files of containers
+        (_DIGITS, " std", rf"{_ISO} std(?:out|err) [FP](?: |$)", _nobody),
+        # syslog and journal; rsyslog's file of plain netconsole has no tag
+        (
+            ("1",), "",
+            rf"1 (?:{_DATE}|-) \S{{1,255}} (\S{{1,48}}) (?:-|(\S{{1,128}})) \S{{1,32}} "
+            r"(?:-|(?:\[[^\]]{0,512}\]){1,4}) ?",
+            _field,
+        ),
+        (_DATED, ": ", rf"{_DATE} +(?:(?!\[)\S{{1,255}} +)?{_TAGGED}", _tag),
+        (_DATED, "[", rf"{_DATE} +(?:(?!\[)\S{{1,255}} +)?(?={_STAMP}|{_CALLER})", _nobody),
+        (_DATED, "kernel:", rf"{_DATE} +(?:\S{{1,255}} +){{2}}kernel: ?", _kernel),
+        (_DATED, "", rf"{_DATE} +{_ADDRESS} ", _kernel),
+        (("k",), "kernel:", r"kernel: ?", _kernel),
+        (_WORDS, " kernel: ", r"[\w.:-]{1,255} kernel: ", _kernel),
+        (_WORDS, "]: ", rf"[\w.-]{{1,255}} {_PROCESS}", _field),
+        # people
+        ((">",), "", r"(?:> ?){1,16}", _nobody),
+        (("`",), "", r"`{3}", _nobody),
+    )
+)  # fmt: skip
+"""Every prefix that is known; where several fit, the first is taken off."""
+
+_BY_BEGIN: dict[str, tuple[Prefix, ...]] = {
+    begin: tuple(row for row in PREFIXES if begin in row.begins or begin[0] in row.begins)
+    for begin in sorted({begin for row in PREFIXES for begin in row.begins})
+}
+
+_BLANKS = frozenset(" \t")
 
 
 def decode(text: str | bytes) -> str:
@@ -99,171 +155,43 @@ def decode(text: str | bytes) -> str:
     return text
 
 
-def clean(text: str) -> str:
-    """Undo what happened to characters; the number of lines stays the same."""
-    if "\x1b" in text:
-        text = _ANSI.sub("", text)
-    if not text.isascii():
-        for odd, plain in _TYPOGRAPHY:
-            if odd in text:
-                text = text.replace(odd, plain)
-    if "&" in text:
-        for _ in range(3):
-            before = text
-            text = text.replace("&amp;", "&")
-            if text == before:
-                break
-        for entity, char in _ENTITIES[1:]:
-            if entity in text:
-                text = text.replace(entity, char)
-    return text
-
-
-def folded(text: str, hits: Sequence[str]) -> bool:
-    """Tell whether lines of ``text`` may hold several kernel lines: JSON, written out breaks.
-
-    Lines that were run together are looked for among ``hits``, the lines that matter, alone.
-    """
-    if ("{" in text and '{"' in text) or ("\\" in text and "\\n" in text) or "\r" in text:
-        return True
-    return any(len(line) > _LONG and line.count("] ") >= 3 for line in hits)
-
-
-def pieces(line: str, depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Yield the kernel lines that one line of text holds, with the context that is known."""
-    line = line.replace("\r", " ").rstrip() if "\r" in line else line
-    at = line.find('{"')
-    if at >= 0 and depth < _MAX_DEPTH and line.rstrip().endswith("}"):
-        inner = _from_json(line[at:])
-        if inner is not None:
-            message, context = inner
-            for part in message.split("\n"):
-                for piece, known in pieces(part, depth + 1):
-                    yield piece, known or context
-            return
-    for piece in _unfold(line):
-        yield piece, ""
-
-
-def _unfold(line: str) -> Iterator[str]:
-    """Undo line breaks that were written out or replaced by blanks."""
-    if line.count("\\n") >= 2:
-        for part in _LITERAL_BREAK.split(line):
-            for written, meant in _WRITTEN:
-                if written in part:
-                    part = part.replace(written, meant)
-            yield part[:MAX_LINE]
-    elif line.count("] ") >= 3 and len(_RUN_ON.findall(line)) >= 3:
-        yield from (part[:MAX_LINE] for part in _split_at(line))
-    else:
-        yield line[:MAX_LINE]
-
-
-def _split_at(line: str) -> Iterator[str]:
-    start = 0
-    for match in _RUN_ON.finditer(line):
-        yield line[start : match.start()]
-        start = match.end()
-    yield line[start:]
-
-
-def _from_json(line: str) -> tuple[str, str] | None:
-    """Return the message of a container, journal or structured log line, and its context."""
-    try:
-        data = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(data, dict):
-        return None
-    for key in _JSON_KEYS:
-        value = data.get(key)
-        if isinstance(value, list) and value and all(isinstance(item, int) for item in value):
-            value = bytes(item & 255 for item in value).decode("utf-8", errors="replace")
-        if isinstance(value, str):
-            return clean(value.rstrip("\r\n")), _of_fields(data)
-    return None
-
-
-def _of_fields(data: dict[str, object]) -> str:
-    """Return the context that the fields of a journal entry tell."""
-    if data.get("_TRANSPORT") == "kernel":
-        return STAMPED
-    name = data.get("SYSLOG_IDENTIFIER")
-    if not isinstance(name, str):
-        return ""
-    pid = data.get("SYSLOG_PID") or data.get("_PID")
-    return of_tag(name, pid if isinstance(pid, str) else None)
-
-
 def is_stamp(prefix: str) -> bool:
     """Tell whether ``prefix`` is a printk stamp, with or without a caller id, and no more."""
     return _PLAIN_STAMP.fullmatch(prefix) is not None
 
 
 def bare(text: str, context: str = "") -> tuple[str, str]:
-    """Strip what stands in front of the kernel's own line; return the line and its context."""
-    if text[:1] == "[":
-        match = _PRINTK.match(text)
-        if match is not None:
-            return text[match.end() :], match[1] or STAMPED
-    if text[:1] in ">`" or text.startswith((" >", "  >")):
-        text = _unquote(text)
-    for _ in range(5):
-        step = _strip(text)
+    """Strip what stands in front of the kernel's own line; return the line and its context.
+
+    ``context`` is what is known before. Nothing is taken from the words of a program.
+    """
+    for _ in range(ROUNDS):
+        rest = text.lstrip(" \t") if text[:1] in _BLANKS else text
+        if rest[:1] == "[":
+            match = _PRINTK.match(rest)
+            if match is not None:
+                text, context = rest[match.end() :], match[1] or context or STAMPED
+                if _BEHIND.match(text) is None:
+                    break
+                continue
+        step = _step(rest)
         if step is None:
             break
-        text, seen = step
-        if seen != STAMPED or not context:
+        at, seen = step
+        text = rest[at:]
+        if seen and (seen != STAMPED or not context):
             context = seen
-        if context[:1] == FOREIGN:
-            break
+            if seen[0] == FOREIGN:
+                break
     return text, context
 
 
-def _unquote(text: str) -> str:
-    match = _QUOTE.match(text)
-    if match is not None:
-        text = text[match.end() :]
-    return text.removeprefix("```")
-
-
-def _strip(text: str) -> tuple[str, str] | None:
-    """Take one transport prefix off; None when there is none."""
-    first = text[:1]
-    if first in " \t":
-        match = _INDENT.match(text)
-        text = text[match.end() :] if match else text
-    match = _PRINTK.match(text)
-    if match is not None:
-        return text[match.end() :], match[1] or STAMPED
-    if first == "[":
-        match = _DMESG_DATE.match(text) or _BARE_CALLER.match(text)
-        return (text[match.end() :], match[1] or STAMPED) if match else None
-    if first == "<":
-        match = _SYSLOG_5424.match(text) or _SYSLOG_3164.match(text)
-        if match is not None:
-            return text[match.end() :], of_tag(match[1], match[2])
-        match = _LEVEL.match(text)
-        return (text[match.end() :], STAMPED) if match else None
-    return _strip_word(text, first)
-
-
-def _strip_word(text: str, first: str) -> tuple[str, str] | None:
-    if first.isdigit() or first.isupper():
-        match = _SYSLOG_3164.match(text)
-        if match is not None:
-            return text[match.end() :], of_tag(match[1], match[2])
-    match = _NETCONSOLE.match(text)
-    if match is not None:
-        caller = _NET_CALLER.search(match[1])
-        return text[match.end() :], caller[1] if caller else STAMPED
-    match = _FACILITY.match(text) or _BARE_TAG.match(text)
-    if match is not None:
-        return text[match.end() :], STAMPED
-    if first.isdigit():
-        match = _ISO_DMESG.match(text)
-        if match is not None:
-            return text[match.end() :], STAMPED
+def _step(text: str) -> tuple[int, str] | None:
+    """Find the prefix with which ``text`` begins; return what its row tells."""
+    rows = _BY_BEGIN.get(text[:3]) or _BY_BEGIN.get(text[:1], ())
+    for _, need, pattern, origin in rows:
+        if (not need or need in text) and (match := pattern.match(text)) is not None:
+            return origin(match)
     return None
 
 
