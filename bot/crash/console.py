@@ -21,12 +21,16 @@ class Console:
     """
 
     __slots__ = (
-        "_bared", "_numbers", "_original", "_shown", "all_cpus", "boots", "injected", "lines",
+        "_bared", "_first", "_numbers", "_original", "_shown", "all_cpus", "boots", "injected", "lines",
         "text",
     )  # fmt: skip
 
-    def __init__(self, original: str | bytes) -> None:
-        """Mend the characters of ``original``; nothing is split yet."""
+    def __init__(self, original: str | bytes, first: int = 0) -> None:
+        """Mend the characters of ``original``; nothing is split yet.
+
+        ``first`` is how many lines stood before it, where it is a part of a longer text.
+        """
+        self._first = first
         text = decode(original)
         if "\r" in text:
             text = text.replace("\r\n", "\n")
@@ -81,11 +85,13 @@ class Console:
 
     def place(self, number: int) -> int:
         """Return the first of ``lines`` that the original line ``number`` (from 1) holds."""
-        return number - 1 if self._numbers is None else bisect_left(self._numbers, number - 1)
+        line = number - 1 - self._first
+        return line if self._numbers is None else bisect_left(self._numbers, line)
 
     def number(self, at: int) -> int:
         """Return the number, from 1, of the original line that holds line ``at``."""
-        return (self._numbers[at] if self._numbers is not None else at) + 1
+        line = at if self._numbers is None else self._numbers[at]
+        return line + 1 + self._first
 
     def shown(self, at: int) -> str:
         """Return line ``at`` as it stood in the original text, unless it was one of several."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from bot.crash.console import MAX_BEFORE, Console
+from bot.crash.console import Console
 from bot.crash.formats import (
     CONTINUES,
     DRIVER,
@@ -133,25 +133,28 @@ def _fits(text: str, literal: str) -> bool:
     return any(word in text and entry.pattern.search(text) for word, entry in _needs()[literal])
 
 
-def read_headlines(console: Console, heads: Sequence[Headline]) -> list[CrashReport]:
+def read_headlines(
+    console: Console, heads: Sequence[Headline], *, later: bool = False
+) -> list[CrashReport]:
     """Read every crash, in order; those after the first are marked as consequences.
 
     A complaint of the kernel that no format knows is a report only where nothing else is.
+    ``later`` says that crashes were read before, in an earlier part of the text.
     """
     reports: list[CrashReport] = []
     unknown: int | None = None
     for n, head in enumerate(heads):
         if len(reports) >= MAX_REPORTS:
             break
-        if not head.literal or (reports and _said_again(head)):
+        if not head.literal or ((reports or later) and _said_again(head)):
             continue
         rows = _rows(head)
         if rows:
             window = cut(console, heads, n, MAX_AHEAD)
-            reports.append(_Case(console, window, head).report(rows, consequence=bool(reports)))
+            reports.append(_Case(console, window, head).report(rows, consequence=later or bool(reports)))
         elif unknown is None and _kernels(head):
             unknown = n
-    if not reports and unknown is not None:
+    if not reports and not later and unknown is not None:
         head = heads[unknown]
         window = cut(console, heads, unknown, MAX_AHEAD)
         reports.append(_Case(console, window, head).plain(None, consequence=False))

@@ -28,7 +28,7 @@ def use(engine: str) -> str:
     For benchmarks and tests: the answers are the same, the speed is not. ValueError for a name
     that is neither or an engine that is not installed.
     """
-    global _ENGINE  # noqa: PLW0603 - the one switch of this module
+    global _ENGINE
     if engine not in ("re", "re2") or (engine == "re2" and re2 is None):
         raise ValueError(f"no such engine: {engine!r}, use 're2' (if installed) or 're'")
     before, _ENGINE = _ENGINE, engine
@@ -88,7 +88,7 @@ class Scanner:
         """
         return self._by_re2(text) if _ENGINE == "re2" else self._by_words(text)
 
-    def _compiled(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - re2 has no types
+    def _compiled(self):  # type: ignore[no-untyped-def]
         if self._re2 is None:
             options = re2.Options()
             options.max_mem = MAX_MEMORY
