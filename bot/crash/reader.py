@@ -151,7 +151,9 @@ def read_headlines(
         rows = _rows(head)
         if rows:
             window = cut(console, heads, n, MAX_AHEAD)
-            reports.append(_Case(console, window, head).report(rows, consequence=later or bool(reports)))
+            reports.append(
+                _Case(console, window, head).report(rows, consequence=later or bool(reports))
+            )
         elif unknown is None and _kernels(head):
             unknown = n
     if not reports and not later and unknown is not None:
