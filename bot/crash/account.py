@@ -15,13 +15,14 @@ from typing import overload
 from bot.crash import events, userland
 from bot.crash.console import Console
 from bot.crash.entry import Entry
-from bot.crash.formats import INTRUDERS, scan_patterns
-from bot.crash.reader import BOOTED, MAX_REPORTS, headlines, read_headlines
+from bot.crash.formats import INTRUDERS, LOOSE, scan_patterns, scan_words
+from bot.crash.reader import BOOTED, MAX_REPORTS, headlines, promising, read_headlines
 from bot.crash.report import EVENTS, NOTICES, USERLAND, CrashReport, Kind
 from bot.crash.scan import Hit, Scanner
 from bot.crash.transport import FOREIGN
 from bot.crash.window import ALL_CPUS, INJECTION, Headline
 
+_LONG = 256 * 1024
 MAX_CONTEXT = 400
 """Lines before a crash among which evidence is looked for."""
 
@@ -91,7 +92,7 @@ class Account:
         """Read a part; reports that begin up to line ``after`` are known. Tell if it is quiet."""
         kinds = self._kinds
         hits: Sequence[Hit] = _scanner(kinds).hits(console.text)
-        if not hits:
+        if not hits or (len(console.text) > _LONG and not _promising(hits, kinds)):
             return True
         hits = console.unfold(hits)
         heads = headlines(console, hits)
@@ -123,9 +124,33 @@ class Account:
         return reports[:MAX_REPORTS]
 
 
+def _promising(hits: Sequence[Hit], kinds: frozenset[Kind]) -> bool:
+    """Tell whether the lines that were found are worth a look at those around them.
+
+    Ordinary logs are full of words of crashes; a long one is not taken apart for them.
+    """
+    if any(promising(hit) for hit in hits):
+        return True
+    kept = [hit for hit in hits if _other(hit.words)]
+    alone = Console("\n".join(hit.line for hit in kept))
+    if not kept:
+        return False
+    lines = alone.unfold([Hit(n, hit.words, hit.line) for n, hit in enumerate(kept)])
+    return any(other.kind in kinds for other in _others(alone, lines, kinds))
+
+
+@lru_cache(maxsize=4096)
+def _other(words: tuple[str, ...]) -> bool:
+    """Tell whether words that were found are more than those of a crash of the kernel."""
+    crashes = {*scan_words(), *INTRUDERS, ALL_CPUS, INJECTION, BOOTED}
+    return any(word not in crashes and not word.endswith(tuple(LOOSE)) for word in words)
+
+
 def _others(console: Console, hits: Sequence[Hit], kinds: frozenset[Kind]) -> list[CrashReport]:
     lines = Entries(console)
-    places = [at for at, _ in hits if at < len(lines)]
+    places = [hit.at for hit in hits if hit.at < len(lines) and _other(hit.words)]
+    if not places:
+        return []
     found: list[CrashReport] = []
     if kinds & (EVENTS | NOTICES):
         found += events.find(lines, places)
@@ -166,7 +191,7 @@ def _explained(console: Console, cause: CrashReport) -> CrashReport:
     if not hits:
         return cause
     lines = Entries(console)
-    return replace(cause, context=events.context([lines[first + n] for n, _ in hits]))
+    return replace(cause, context=events.context([lines[first + hit.at] for hit in hits]))
 
 
 def crash_headlines(console: Console) -> list[Headline]:

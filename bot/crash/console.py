@@ -54,18 +54,18 @@ class Console:
         """
         lines = self.text.split("\n")
         self.lines = lines
-        if not folded(self.text, [lines[at] for at, _ in hits]):
+        if not folded(self.text, [hit.line for hit in hits]):
             return hits
-        low = max(0, hits[0][0] - MAX_BEFORE)
+        low = max(0, hits[0].at - MAX_BEFORE)
         opened: list[str] = []
         numbers: list[int] = []
         places: list[Hit] = []
-        wanted = dict(hits)
+        wanted = {hit.at: hit.words for hit in hits}
         for number in range(low, len(lines)):
             words = wanted.get(number)
             for piece, context in pieces(lines[number]):
                 if words is not None:
-                    places.append((len(opened), words))
+                    places.append(Hit(len(opened), words, piece))
                 if context:
                     self._bared[len(opened)] = bare(piece, context)
                 opened.append(piece)

@@ -31,7 +31,7 @@ from bot.crash.report import CrashReport, Frame, Kind, Line
 from bot.crash.scan import Hit, needed
 from bot.crash.titles import anonymous, stamped
 from bot.crash.trace import broken_trace, trace_of
-from bot.crash.transport import FOREIGN, STAMPED
+from bot.crash.transport import FOREIGN, STAMPED, bare, clean, pieces
 from bot.crash.window import ALL_CPUS, INJECTION, Headline, Window, cut
 
 MAX_REPORTS = 32
@@ -76,7 +76,7 @@ def _quiet() -> dict[str, tuple[tuple[str, re.Pattern[str]], ...]]:
 def headlines(console: Console, hits: Sequence[Hit]) -> list[Headline]:
     """Find among ``hits`` the lines that announce a crash or print a trace without one."""
     found: list[Headline] = []
-    for at, words in hits:
+    for at, words, _ in hits:
         text, context = console.bare(at)
         if context[:1] == FOREIGN:
             continue
@@ -88,6 +88,20 @@ def headlines(console: Console, hits: Sequence[Hit]) -> list[Headline]:
         else:
             _remark(console, Headline(at, text, context, ""), words, found)
     return found
+
+
+def promising(hit: Hit) -> bool:
+    """Tell whether a line that was found may announce a crash, by itself."""
+    for piece, known in pieces(clean(hit.line)):
+        text, context = bare(piece, known)
+        if context[:1] == FOREIGN:
+            continue
+        for literal in _literals(hit.words):
+            if literal in text and not _hushed(literal, text[:MAX_HEADLINE]):
+                head = Headline(hit.at, text, context, literal)
+                if _rows(head) or _kernels(head):
+                    return True
+    return False
 
 
 def _remark(

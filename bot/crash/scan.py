@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 try:
     import re2
@@ -73,8 +73,12 @@ def _class_end(pattern: str, at: int) -> int:
     return end + 1
 
 
-Hit = tuple[int, tuple[str, ...]]
-"""A line, by its number from 0, and what was found in it, in its order."""
+class Hit(NamedTuple):
+    """A line, by its number from 0, what was found in it, in its order, and its text."""
+
+    at: int
+    words: tuple[str, ...]
+    line: str
 
 
 class Scanner:
@@ -113,14 +117,15 @@ class Scanner:
             at, stop = match.span()
             word = data[at:stop].decode("utf-8", errors="replace")
             if at < end:
-                hits[-1] = (number, (*hits[-1][1], word))
+                hits[-1] = Hit(number, (*hits[-1].words, word), hits[-1].line)
             else:
                 number += data.count(b"\n", before, at)
-                hits.append((number, (word,)))
                 before = at
                 end = data.find(b"\n", at)
                 if end < 0:
                     end = len(data)
+                line = data[data.rfind(b"\n", 0, at) + 1 : end].decode("utf-8", errors="replace")
+                hits.append(Hit(number, (word,), line))
             match = search(data, max(stop, at + 1))
         return hits
 
@@ -129,14 +134,14 @@ class Scanner:
             self._words = _Words(self._patterns)
         words = self._words
         if len(text) < _SHORT:
-            return words.hits(enumerate(text.split("\n")))
+            return words.hits((n, line, words.all) for n, line in enumerate(text.split("\n")))
         # Lines of long logs are alike but for their numbers: each shape is looked at once.
         shapes = text.translate(_NUMBERS).split("\n")
         odd = words.odd("\n".join(set(shapes)))
         if not odd:
             return []
         lines = text.split("\n")
-        return words.hits((n, lines[n]) for n, shape in enumerate(shapes) if shape in odd)
+        return words.hits((n, lines[n], odd[shape]) for n, shape in enumerate(shapes) if shape in odd)
 
 
 class _Words:
@@ -151,31 +156,40 @@ class _Words:
                     raise ValueError(f"a pattern of a scanner needs a plain word: {pattern!r}")
                 self._by_word.setdefault(word, []).append(re.compile(part))
 
-    def hits(self, lines: Iterable[tuple[int, str]]) -> list[Hit]:
-        """Return the lines that hold a pattern, and what was found, in its order."""
+    @property
+    def all(self) -> Iterable[str]:
+        """Every word."""
+        return self._by_word
+
+    def hits(self, lines: Iterable[tuple[int, str, Iterable[str]]]) -> list[Hit]:
+        """Return the lines that hold a pattern, and what was found, in its order.
+
+        With each line come the words that it may hold.
+        """
         hits: list[Hit] = []
-        for number, line in lines:
+        for number, line, words in lines:
             found = {
                 match.start(): match[0]
-                for word, patterns in self._by_word.items()
+                for word in words
                 if word in line
-                for pattern in patterns
+                for pattern in self._by_word[word]
                 for match in pattern.finditer(line)
             }
             if found:
-                hits.append((number, tuple(found[at] for at in sorted(found))))
+                hits.append(Hit(number, tuple(found[at] for at in sorted(found)), line))
         return hits
 
-    def odd(self, shapes: str) -> set[str]:
-        """Return the lines of ``shapes``, texts without numbers, that hold a word without them."""
-        odd: set[str] = set()
-        for word in {word.translate(_NUMBERS) for word in self._by_word}:
-            at = shapes.find(word)
+    def odd(self, shapes: str) -> dict[str, list[str]]:
+        """Return the lines of ``shapes``, texts without numbers, that may hold words, and which."""
+        odd: dict[str, list[str]] = {}
+        for word in self._by_word:
+            bare = word.translate(_NUMBERS)
+            at = shapes.find(bare)
             while at >= 0:
                 start, end = shapes.rfind("\n", 0, at) + 1, shapes.find("\n", at)
                 end = len(shapes) if end < 0 else end
-                odd.add(shapes[start:end])
-                at = shapes.find(word, end)
+                odd.setdefault(shapes[start:end], []).append(word)
+                at = shapes.find(bare, end)
         return odd
 
 
