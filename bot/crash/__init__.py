@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import IO
 
-from bot.crash.account import account, crash_headlines
+from bot.crash.account import Account, crash_headlines
 from bot.crash.console import Console
 from bot.crash.report import (
     ALL,
@@ -21,26 +21,37 @@ from bot.crash.report import (
     Line,
     Skipped,
 )
+from bot.crash.similar import Known, Similarity, similar
+from bot.crash.stream import PART, parts, parts_of, read_parts
+from bot.crash.transport import decode
 
 _LEAD = 80
-
-MAX_TEXT = 64 * 1024 * 1024
-"""Characters (or bytes) of one text that are read; of a longer one, the first."""
 
 
 def read(text: str | bytes, kinds: Collection[Kind] = KERNEL_CRASH) -> list[CrashReport]:
     """Return the crashes in ``text``, in order: the first is the cause, later ones follow from it.
 
-    Text without a crash gives an empty list. Never raises, whatever the text holds.
+    With ``kinds=ALL`` notices of the kernel and crashes of programs too; what stands before a
+    crash of the kernel is its evidence then, not a report. Text without a crash gives an empty
+    list. Never raises, whatever the text holds.
     """
-    return account(Console(text[:MAX_TEXT]), kinds)
+    text = decode(text)
+    if len(text) > PART:
+        return read_parts(parts(text), kinds)
+    account = Account(kinds)
+    account.add(Console(text))
+    return account.reports()
 
 
 def read_stream(
     file: IO[str] | IO[bytes], kinds: Collection[Kind] = KERNEL_CRASH
 ) -> list[CrashReport]:
-    """Read ``file`` (text or binary) to its end, at most ``MAX_TEXT``, and return its crashes."""
-    return read(file.read(MAX_TEXT), kinds)
+    """Read ``file`` (text or binary) to its end and return its crashes, as ``read`` does.
+
+    Memory is bounded whatever its length. Reading ends early when so many crashes were found
+    that the rest follows from them.
+    """
+    return read_parts(parts_of(file), kinds)
 
 
 def excerpt(text: str, limit: int = 3000) -> str:
@@ -50,7 +61,7 @@ def excerpt(text: str, limit: int = 3000) -> str:
     """
     if len(text) <= limit:
         return text
-    console = Console(text[:MAX_TEXT])
+    console = Console(text)
     found = crash_headlines(console)
     if not found:
         return text[:limit]
@@ -69,9 +80,12 @@ __all__ = [
     "Evidence",
     "Frame",
     "Kind",
+    "Known",
     "Line",
+    "Similarity",
     "Skipped",
     "excerpt",
     "read",
     "read_stream",
+    "similar",
 ]

@@ -15,13 +15,14 @@ from typing import overload
 from bot.crash import events, userland
 from bot.crash.console import Console
 from bot.crash.entry import Entry
-from bot.crash.formats import INTRUDERS, scan_patterns
-from bot.crash.reader import BOOTED, MAX_REPORTS, headlines, read_headlines
-from bot.crash.report import EVENTS, NOTICES, USERLAND, CrashReport, Evidence, Kind
+from bot.crash.formats import INTRUDERS, LOOSE, scan_patterns, scan_words
+from bot.crash.reader import BOOTED, MAX_REPORTS, headlines, promising, read_headlines
+from bot.crash.report import EVENTS, NOTICES, USERLAND, CrashReport, Kind
 from bot.crash.scan import Hit, Scanner
 from bot.crash.transport import FOREIGN
 from bot.crash.window import ALL_CPUS, INJECTION, Headline
 
+_LONG = 256 * 1024
 MAX_CONTEXT = 400
 """Lines before a crash among which evidence is looked for."""
 
@@ -73,26 +74,83 @@ class Entries(Sequence[Entry]):
         return (self[at] for at in range(len(self)))
 
 
-def account(console: Console, kinds: Collection[Kind]) -> list[CrashReport]:
-    """Return every report of ``kinds`` that ``console`` holds, the cause first."""
-    wanted = kinds if isinstance(kinds, frozenset) else frozenset(kinds)
-    hits = _scanner(wanted).hits(console.text)
-    if not hits:
-        return []
-    hits = console.unfold(hits)
-    crashes = read_headlines(console, headlines(console, hits))
-    reports = [report for report in crashes if report.kind in wanted]
-    if wanted & (NOTICES | USERLAND) or (not crashes and wanted & EVENTS):
-        others = [report for report in _others(console, hits, wanted) if report.kind in wanted]
-        reports = _together(reports, others)
-    if not reports:
-        return []
-    return _marked(console, reports[:MAX_REPORTS])
+class Account:
+    """What was read so far of one text, which may come in parts."""
+
+    def __init__(self, kinds: Collection[Kind]) -> None:
+        """Take the kinds that are wanted."""
+        self._kinds = kinds if isinstance(kinds, frozenset) else frozenset(kinds)
+        self._crashes: list[CrashReport] = []
+        self._others: list[CrashReport] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether enough crashes were read; the rest follows from them."""
+        return len(self._crashes) >= MAX_REPORTS
+
+    def add(self, console: Console, after: int = 0) -> bool:
+        """Read a part; reports that begin up to line ``after`` are known. Tell if it is quiet."""
+        kinds = self._kinds
+        hits: Sequence[Hit] = _scanner(kinds).hits(console.text)
+        if not hits or (len(console.text) > _LONG and not _promising(hits, kinds)):
+            return True
+        hits = console.unfold(hits)
+        heads = headlines(console, hits)
+        crashes = read_headlines(console, heads, later=bool(self._crashes)) if heads else []
+        crashes = [crash for crash in crashes if crash.start > after and crash.kind in kinds]
+        if crashes and not self._crashes:
+            crashes[0] = _explained(console, crashes[0])
+        self._crashes += crashes
+        if kinds & (NOTICES | USERLAND) or (not self._crashes and kinds & EVENTS):
+            found = [
+                other
+                for other in _others(console, hits, kinds)
+                if other.start > after and other.kind in kinds
+            ]
+            if found and not self._others:
+                first = _first(found)
+                found[first] = _explained(console, found[first])
+            self._others += found
+        return False
+
+    def reports(self) -> list[CrashReport]:
+        """Return all in order; the first is the cause, later ones are marked as consequences."""
+        reports = self._crashes
+        if self._others:
+            reports = _together(self._crashes, self._others)
+        for n, report in enumerate(reports):
+            if report.consequence is not (n > 0):
+                reports[n] = replace(report, consequence=n > 0)
+        return reports[:MAX_REPORTS]
+
+
+def _promising(hits: Sequence[Hit], kinds: frozenset[Kind]) -> bool:
+    """Tell whether the lines that were found are worth a look at those around them.
+
+    Ordinary logs are full of words of crashes; a long one is not taken apart for them.
+    """
+    if any(promising(hit) for hit in hits):
+        return True
+    kept = [hit for hit in hits if _other(hit.words)]
+    alone = Console("\n".join(hit.line for hit in kept))
+    if not kept:
+        return False
+    lines = alone.unfold([Hit(n, hit.words, hit.line) for n, hit in enumerate(kept)])
+    return any(other.kind in kinds for other in _others(alone, lines, kinds))
+
+
+@lru_cache(maxsize=4096)
+def _other(words: tuple[str, ...]) -> bool:
+    """Tell whether words that were found are more than those of a crash of the kernel."""
+    crashes = {*scan_words(), *INTRUDERS, ALL_CPUS, INJECTION, BOOTED}
+    return any(word not in crashes and not word.endswith(tuple(LOOSE)) for word in words)
 
 
 def _others(console: Console, hits: Sequence[Hit], kinds: frozenset[Kind]) -> list[CrashReport]:
     lines = Entries(console)
-    places = [at for at, _ in hits if at < len(lines)]
+    places = [hit.at for hit in hits if hit.at < len(lines) and _other(hit.words)]
+    if not places:
+        return []
     found: list[CrashReport] = []
     if kinds & (EVENTS | NOTICES):
         found += events.find(lines, places)
@@ -101,14 +159,18 @@ def _others(console: Console, hits: Sequence[Hit], kinds: frozenset[Kind]) -> li
     return sorted(found, key=lambda report: report.start)
 
 
+def _first(others: Sequence[CrashReport]) -> int:
+    """Return which of them is the first that is more than a notice, or else the first."""
+    return next((n for n, other in enumerate(others) if other.kind not in NOTICES), 0)
+
+
 def _together(crashes: list[CrashReport], others: list[CrashReport]) -> list[CrashReport]:
     """Put all in order; what stands before or within a crash is no report of its own.
 
     Without a crash of the kernel, a notice before something worse is not one either.
     """
     if not crashes:
-        first = next((n for n, one in enumerate(others) if one.kind not in NOTICES), 0)
-        return others[first:]
+        return others[_first(others) :]
     spans = [(crash.start, crash.end) for crash in crashes]
     later = [
         other
@@ -119,29 +181,17 @@ def _together(crashes: list[CrashReport], others: list[CrashReport]) -> list[Cra
     return sorted([*crashes, *later], key=lambda report: report.start)
 
 
-def _marked(console: Console, reports: list[CrashReport]) -> list[CrashReport]:
-    """Mark the consequences, and give the cause the evidence that stands before it."""
-    cause = reports[0]
-    signs = _signs(console, cause)
-    if cause.consequence or signs:
-        reports[0] = replace(cause, consequence=False, context=signs)
-    for n in range(1, len(reports)):
-        if not reports[n].consequence:
-            reports[n] = replace(reports[n], consequence=True)
-    return reports
-
-
-def _signs(console: Console, cause: CrashReport) -> tuple[Evidence, ...]:
+def _explained(console: Console, cause: CrashReport) -> CrashReport:
+    """Give a report the evidence that stands before it."""
     at = console.place(cause.start)
     first = max(0, at - MAX_CONTEXT)
     if at <= first:
-        return ()
-    before = "\n".join(console.lines[first:at])
-    hits = _SIGNS.hits(before)
+        return cause
+    hits = _SIGNS.hits("\n".join(console.lines[first:at]))
     if not hits:
-        return ()
+        return cause
     lines = Entries(console)
-    return events.context([lines[first + n] for n, _ in hits])
+    return replace(cause, context=events.context([lines[first + hit.at] for hit in hits]))
 
 
 def crash_headlines(console: Console) -> list[Headline]:

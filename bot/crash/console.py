@@ -74,23 +74,23 @@ class Console:
         if self._numbers is not None:
             return hits
         if not wrapped(self.text) and not any(
-            len(lines[at]) > _LONG and run_on(lines[at]) for at, _ in hits
+            len(hit.line) > _LONG and run_on(hit.line) for hit in hits
         ):
             return hits
         opened: list[str] = []
         numbers: list[int] = []
         places: list[Hit] = []
         done = 0
-        for n, (hit, words) in enumerate(hits):
-            low = max(done, hit - MAX_BEFORE)
+        for n, hit in enumerate(hits):
+            low = max(done, hit.at - MAX_BEFORE)
             opened += lines[done:low]
             numbers += range(done, low)
-            ahead = hits[n + 1][0] if n + 1 < len(hits) else len(lines)
-            done = max(done, min(ahead, hit + MAX_BEHIND, len(lines)))
+            ahead = hits[n + 1].at if n + 1 < len(hits) else len(lines)
+            done = max(done, min(ahead, hit.at + MAX_BEHIND, len(lines)))
             for number in range(low, done):
                 for piece, context in pieces(lines[number]):
-                    if number == hit:
-                        places.append((len(opened), words))
+                    if number == hit.at:
+                        places.append(Hit(len(opened), hit.words, piece))
                     if context:
                         self._contexts[len(opened)] = context
                     opened.append(piece)
@@ -112,11 +112,13 @@ class Console:
 
     def place(self, number: int) -> int:
         """Return the first of ``lines`` that the original line ``number`` (from 1) holds."""
-        return number - 1 if self._numbers is None else bisect_left(self._numbers, number - 1)
+        line = number - 1 - self._first
+        return line if self._numbers is None else bisect_left(self._numbers, line)
 
     def number(self, at: int) -> int:
         """Return the number, from 1, of the original line that holds line ``at``."""
-        return (self._numbers[at] if self._numbers is not None else at) + 1
+        line = at if self._numbers is None else self._numbers[at]
+        return line + 1 + self._first
 
     def shown(self, at: int) -> str:
         """Return line ``at`` as it stood in the original text, unless it was a part or several."""

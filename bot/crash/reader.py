@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from bot.crash.console import MAX_BEFORE, Console
+from bot.crash.console import Console
 from bot.crash.formats import (
     CONTINUES,
     DRIVER,
@@ -31,7 +31,7 @@ from bot.crash.report import CrashReport, Frame, Kind, Line
 from bot.crash.scan import Hit, needed
 from bot.crash.titles import anonymous, stamped
 from bot.crash.trace import broken_trace, trace_of
-from bot.crash.transport import FOREIGN, STAMPED
+from bot.crash.transport import FOREIGN, STAMPED, bare, clean, pieces
 from bot.crash.window import ALL_CPUS, INJECTION, Headline, Window, cut
 
 MAX_REPORTS = 32
@@ -76,7 +76,7 @@ def _quiet() -> dict[str, tuple[tuple[str, re.Pattern[str]], ...]]:
 def headlines(console: Console, hits: Sequence[Hit]) -> list[Headline]:
     """Find among ``hits`` the lines that announce a crash or print a trace without one."""
     found: list[Headline] = []
-    for at, words in hits:
+    for at, words, _ in hits:
         text, context = console.bare(at)
         if context[:1] == FOREIGN:
             continue
@@ -88,6 +88,20 @@ def headlines(console: Console, hits: Sequence[Hit]) -> list[Headline]:
         else:
             _remark(console, Headline(at, text, context, ""), words, found)
     return found
+
+
+def promising(hit: Hit) -> bool:
+    """Tell whether a line that was found may announce a crash, by itself."""
+    for piece, known in pieces(clean(hit.line)):
+        text, context = bare(piece, known)
+        if context[:1] == FOREIGN:
+            continue
+        for literal in _literals(hit.words):
+            if literal in text and not _hushed(literal, text[:MAX_HEADLINE]):
+                head = Headline(hit.at, text, context, literal)
+                if _rows(head) or _kernels(head):
+                    return True
+    return False
 
 
 def _remark(
@@ -133,25 +147,30 @@ def _fits(text: str, literal: str) -> bool:
     return any(word in text and entry.pattern.search(text) for word, entry in _needs()[literal])
 
 
-def read_headlines(console: Console, heads: Sequence[Headline]) -> list[CrashReport]:
+def read_headlines(
+    console: Console, heads: Sequence[Headline], *, later: bool = False
+) -> list[CrashReport]:
     """Read every crash, in order; those after the first are marked as consequences.
 
     A complaint of the kernel that no format knows is a report only where nothing else is.
+    ``later`` says that crashes were read before, in an earlier part of the text.
     """
     reports: list[CrashReport] = []
     unknown: int | None = None
     for n, head in enumerate(heads):
         if len(reports) >= MAX_REPORTS:
             break
-        if not head.literal or (reports and _said_again(head)):
+        if not head.literal or ((reports or later) and _said_again(head)):
             continue
         rows = _rows(head)
         if rows:
             window = cut(console, heads, n, MAX_AHEAD)
-            reports.append(_Case(console, window, head).report(rows, consequence=bool(reports)))
+            reports.append(
+                _Case(console, window, head).report(rows, consequence=later or bool(reports))
+            )
         elif unknown is None and _kernels(head):
             unknown = n
-    if not reports and unknown is not None:
+    if not reports and not later and unknown is not None:
         head = heads[unknown]
         window = cut(console, heads, unknown, MAX_AHEAD)
         reports.append(_Case(console, window, head).plain(None, consequence=False))

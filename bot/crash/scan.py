@@ -7,8 +7,9 @@ library looks for the words that each pattern needs, then tries the pattern on t
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 try:
     import re2
@@ -19,6 +20,10 @@ MAX_MEMORY = 64 * 1024 * 1024
 """Bytes that google-re2 may use for the automaton of one scanner."""
 
 _ENGINE = "re" if re2 is None else "re2"
+_NUMBERS = str.maketrans("", "", "0123456789abcdef")
+"""What differs from line to line: decimal and hexadecimal digits."""
+
+_SHORT = 64 * 1024
 _META = frozenset("\\.[]{}()*+?^$|")
 
 
@@ -28,7 +33,7 @@ def use(engine: str) -> str:
     For benchmarks and tests: the answers are the same, the speed is not. ValueError for a name
     that is neither or an engine that is not installed.
     """
-    global _ENGINE  # noqa: PLW0603 - the one switch of this module
+    global _ENGINE
     if engine not in ("re", "re2") or (engine == "re2" and re2 is None):
         raise ValueError(f"no such engine: {engine!r}, use 're2' (if installed) or 're'")
     before, _ENGINE = _ENGINE, engine
@@ -68,8 +73,12 @@ def _class_end(pattern: str, at: int) -> int:
     return end + 1
 
 
-Hit = tuple[int, tuple[str, ...]]
-"""A line, by its number from 0, and what was found in it, in its order."""
+class Hit(NamedTuple):
+    """A line, by its number from 0, what was found in it, in its order, and its text."""
+
+    at: int
+    words: tuple[str, ...]
+    line: str
 
 
 class Scanner:
@@ -78,8 +87,8 @@ class Scanner:
     def __init__(self, patterns: Sequence[str]) -> None:
         """Take the patterns; they are compiled when they are first used."""
         self._patterns = tuple(dict.fromkeys(patterns))
-        self._re2: object = None
-        self._words: tuple[tuple[str, re.Pattern[str] | None], ...] = ()
+        self._re2: Any = None
+        self._words: _Words | None = None
 
     def hits(self, text: str) -> list[Hit]:
         """Return the lines of ``text`` that hold a pattern: number (from 0) and what was found.
@@ -88,7 +97,7 @@ class Scanner:
         """
         return self._by_re2(text) if _ENGINE == "re2" else self._by_words(text)
 
-    def _compiled(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - re2 has no types
+    def _compiled(self) -> Any:
         if self._re2 is None:
             options = re2.Options()
             options.max_mem = MAX_MEMORY
@@ -108,45 +117,116 @@ class Scanner:
             at, stop = match.span()
             word = data[at:stop].decode("utf-8", errors="replace")
             if at < end:
-                hits[-1] = (number, (*hits[-1][1], word))
+                hits[-1] = Hit(number, (*hits[-1].words, word), hits[-1].line)
             else:
                 number += data.count(b"\n", before, at)
-                hits.append((number, (word,)))
                 before = at
                 end = data.find(b"\n", at)
                 if end < 0:
                     end = len(data)
+                line = data[data.rfind(b"\n", 0, at) + 1 : end].decode("utf-8", errors="replace")
+                hits.append(Hit(number, (word,), line))
             match = search(data, max(stop, at + 1))
         return hits
 
     def _by_words(self, text: str) -> list[Hit]:
-        if not self._words:
-            self._words = _by_word(self._patterns)
-        places: dict[int, str] = {}
-        for word, pattern in self._words:
-            at = text.find(word)
-            while at >= 0:
-                stop = at + len(word)
-                if pattern is None:
-                    places.setdefault(at, word)
-                else:
-                    start = text.rfind("\n", 0, at) + 1
-                    stop = text.find("\n", at)
-                    stop = len(text) if stop < 0 else stop
-                    for match in pattern.finditer(text, start, stop):
-                        places.setdefault(match.start(), match[0])
-                at = text.find(word, stop)
+        if self._words is None:
+            self._words = _Words(self._patterns)
+        words = self._words
+        if len(text) < _SHORT:
+            return words.hits((n, line, words.all) for n, line in enumerate(text.split("\n")))
+        # Lines of long logs are alike but for their numbers: each shape is looked at once.
+        shapes = text.translate(_NUMBERS).split("\n")
+        odd = words.odd("\n".join(set(shapes)))
+        if not odd:
+            return []
+        lines = text.split("\n")
+        return words.hits((n, lines[n], odd[shape]) for n, shape in enumerate(shapes) if shape in odd)
+
+
+class _Words:
+    """Patterns by the plain words that they need."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._by_word: dict[str, list[re.Pattern[str]]] = {}
+        for pattern in patterns:
+            for part in _parts(pattern):
+                word = needed(part)
+                if not word:
+                    raise ValueError(f"a pattern of a scanner needs a plain word: {pattern!r}")
+                self._by_word.setdefault(word, []).append(re.compile(part))
+
+    @property
+    def all(self) -> Iterable[str]:
+        """Every word."""
+        return self._by_word
+
+    def hits(self, lines: Iterable[tuple[int, str, Iterable[str]]]) -> list[Hit]:
+        """Return the lines that hold a pattern, and what was found, in its order.
+
+        With each line come the words that it may hold.
+        """
         hits: list[Hit] = []
-        number = before = 0
-        for at in sorted(places):
-            skipped = text.count("\n", before, at)
-            before = at
-            number += skipped
-            if hits and skipped == 0:
-                hits[-1] = (number, (*hits[-1][1], places[at]))
-            else:
-                hits.append((number, (places[at],)))
+        for number, line, words in lines:
+            found = {
+                match.start(): match[0]
+                for word in words
+                if word in line
+                for pattern in self._by_word[word]
+                for match in pattern.finditer(line)
+            }
+            if found:
+                hits.append(Hit(number, tuple(found[at] for at in sorted(found)), line))
         return hits
+
+    def odd(self, shapes: str) -> dict[str, list[str]]:
+        """Return the lines of ``shapes``, texts without numbers, that may hold words, and which."""
+        odd: dict[str, list[str]] = {}
+        for word in self._by_word:
+            bare = word.translate(_NUMBERS)
+            at = shapes.find(bare)
+            while at >= 0:
+                start, end = shapes.rfind("\n", 0, at) + 1, shapes.find("\n", at)
+                end = len(shapes) if end < 0 else end
+                odd.setdefault(shapes[start:end], []).append(word)
+                at = shapes.find(bare, end)
+        return odd
+
+
+def _parts(pattern: str) -> tuple[str, ...]:
+    """Split a pattern that is one group of alternatives, or alternatives alone."""
+    inner = pattern
+    if pattern.startswith("(?:") and pattern.endswith(")") and _closes(pattern) == len(pattern) - 1:
+        inner = pattern[3:-1]
+    parts, depth, begin, at = [], 0, 0, 0
+    while at < len(inner):
+        char = inner[at]
+        if char == "\\":
+            at += 1
+        elif char == "[":
+            at = _class_end(inner, at) - 1
+        elif char == "|" and depth == 0:
+            parts.append(inner[begin:at])
+            begin = at + 1
+        depth += (char == "(") - (char == ")")
+        at += 1
+    return (*parts, inner[begin:])
+
+
+def _closes(pattern: str) -> int:
+    """Return where the group closes that opens ``pattern``."""
+    depth = at = 0
+    while at < len(pattern):
+        char = pattern[at]
+        if char == "\\":
+            at += 1
+        elif char == "[":
+            at = _class_end(pattern, at) - 1
+        depth += (char == "(") - (char == ")")
+        if depth == 0:
+            return at
+        at += 1
+    return -1
 
 
 _COUNTED = re.compile(r"\{(\d+),(\d+)\}")
@@ -155,16 +235,3 @@ _COUNTED = re.compile(r"\{(\d+),(\d+)\}")
 def _loose(pattern: str) -> str:
     """Take the upper bounds out: an automaton needs none, and a state for each it would have."""
     return _COUNTED.sub(lambda count: "*" if count[1] == "0" else "+", pattern)
-
-
-def _by_word(patterns: Sequence[str]) -> tuple[tuple[str, re.Pattern[str] | None], ...]:
-    """Group the patterns by the word that they need; a pattern that is its word has no test."""
-    groups: dict[str, list[str]] = {}
-    for pattern in patterns:
-        groups.setdefault(needed(pattern), []).append(pattern)
-    if "" in groups:
-        raise ValueError(f"a pattern of a scanner needs a plain word: {groups[''][0]!r}")
-    return tuple(
-        (word, None if re.escape(word) in group or word in group else re.compile("|".join(group)))
-        for word, group in groups.items()
-    )
