@@ -94,7 +94,7 @@ class Account:
         hits: Sequence[Hit] = _scanner(kinds).hits(console.text)
         if not hits or (len(console.text) > _LONG and not _promising(hits, kinds)):
             return True
-        hits = console.unfold(hits)
+        hits = console.unfold(hits, _scanner(kinds).hits)
         heads = headlines(console, hits)
         crashes = read_headlines(console, heads, later=bool(self._crashes)) if heads else []
         crashes = [crash for crash in crashes if crash.start > after and crash.kind in kinds]
@@ -199,4 +199,4 @@ def crash_headlines(console: Console) -> list[Headline]:
     hits = _scanner(frozenset()).hits(console.text)
     if not hits:
         return []
-    return [head for head in headlines(console, console.unfold(hits)) if head.literal]
+    return [head for head in headlines(console, console.unfold(hits, _scanner(frozenset()).hits)) if head.literal]

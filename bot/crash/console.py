@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from bot.crash.halves import cut_up, whole
 from bot.crash.scan import Hit
-from bot.crash.spelling import clean
-from bot.crash.transport import bare, decode, is_stamp
-from bot.crash.wrapping import pieces, run_on, wrapped
+from bot.crash.transport import (
+    bare,
+    clean,
+    cut_up,
+    decode,
+    is_stamp,
+    pieces,
+    run_on,
+    whole,
+    wrapped,
+)
 
 MAX_BEFORE = 400
 """Lines before a headline that are kept: they tell the kernel release and the context."""
@@ -21,6 +28,9 @@ MAX_SHOWN = 4096
 """Characters of an original line that are quoted as evidence."""
 
 _LONG = 64
+
+Scan = Callable[[str], Sequence[Hit]]
+"""Finds the lines of a text that matter."""
 
 
 class Console:
@@ -64,10 +74,11 @@ class Console:
         self.all_cpus = False
         """Whether one processor asked the others for their traces."""
 
-    def unfold(self, hits: Sequence[Hit]) -> Sequence[Hit]:
+    def unfold(self, hits: Sequence[Hit], scan: Scan | None = None) -> Sequence[Hit]:
         """Split the text around the lines of ``hits``; return where they are in ``lines``.
 
-        A hit that holds several kernel lines stands for all of them.
+        A line that holds several of the kernel is looked at again with ``scan``, to tell which of
+        them was found; without it, each of them counts as found.
         """
         lines = self.text.split("\n")
         self.lines = lines
@@ -88,13 +99,14 @@ class Console:
             ahead = hits[n + 1].at if n + 1 < len(hits) else len(lines)
             done = max(done, min(ahead, hit.at + MAX_BEHIND, len(lines)))
             for number in range(low, done):
+                begin = len(opened)
                 for piece, context in pieces(lines[number]):
-                    if number == hit.at:
-                        places.append(Hit(len(opened), hit.words, piece))
                     if context:
                         self._contexts[len(opened)] = context
                     opened.append(piece)
-                    numbers.append(number)
+                numbers += [number] * (len(opened) - begin)
+                if number == hit.at:
+                    places += _found(hit, opened[begin:], begin, scan)
         opened += lines[done:]
         numbers += range(done, len(lines))
         self.lines, self._numbers = opened, numbers
@@ -148,3 +160,10 @@ class Console:
         if known is None:
             known = self._bared[at] = bare(self.lines[at], self._contexts.get(at, ""))
         return known
+
+
+def _found(hit: Hit, texts: Sequence[str], begin: int, scan: Scan | None) -> list[Hit]:
+    """Return which of the lines that a found one holds are the ones that were found."""
+    if scan is not None and len(texts) > 1:
+        return [Hit(begin + one.at, one.words, one.line) for one in scan("\n".join(texts))]
+    return [Hit(begin + n, hit.words, text) for n, text in enumerate(texts)]

@@ -40,6 +40,13 @@ _MAX_NESTED = 4
 _END_BREAK = re.compile(r"<br ?/?>[ \t\r]{0,16}$", re.MULTILINE)
 
 
+def decode(text: str | bytes) -> str:
+    """Return ``text`` as characters; bytes that are no UTF-8 become replacement marks."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", errors="replace")
+    return text
+
+
 def sample(text: str) -> str:
     """Return ``text``, or of a long one its beginning, its middle and its end."""
     if len(text) <= 3 * SAMPLE:

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from bot.crash.prefixes import FOREIGN, MAX_LINE, STAMPED, bare, of_tag
 from bot.crash.spelling import clean, of_code
-from bot.crash.transport import FOREIGN, MAX_LINE, STAMPED, bare, of_tag
 
 MAX_DEPTH = 8
 """Wrappings inside each other that are opened."""
@@ -36,16 +36,20 @@ _MAX_STRINGS = 1000
 _DECODER = json.JSONDecoder()
 _HEX = re.compile(r"(?<!\\)(?:\\x[0-9a-f]{2})+")
 _TAGS = re.compile(r"<br ?/?>|</?(?:pre|code)(?: [^<>]{0,200})?>")
-_BREAK = re.compile(r"\\{1,16}r(?=\\|$)|\\{1,16}n")
+_LINE_TAG = re.compile(r"<br ?/?>(?:\\{1,16}[rn]){0,4}")
+_OTHER_TAG = re.compile(r"</?(?:pre|code)(?: [^<>]{0,200})?>")
+_BREAK = re.compile(r"(?:\\{1,16}r){0,4}\\{1,16}n|\\{1,16}r$")
 _LAST_BREAK = re.compile(r"(?:\\{1,16}[rn]){1,16}([\"'}\],\s]{0,16})$")
 _ESCAPE = re.compile(r"\\{1,16}(?:u([0-9a-fA-F]{4})|(t)|([\"/]))")
 _OCTAL = re.compile(r"#(0[0-3][0-7])")
-_STAMP = r"\[ {0,7}\d{1,10}\.\d{1,9}\]"
+_PRINTK = r"\[ {0,7}\d{1,10}\.\d{1,9}\]"
 _RUN_ON = re.compile(
-    rf" (?=(?:<\d{{1,2}}>)?(?:{_STAMP}(?:\[ {{0,12}}[CT]\d{{1,10}}\])? |\[ {{0,12}}[CT]\d{{1,10}}\] "
+    r"(?<=[^\]m ]) {1,2}(?=\[<[0-9a-f]{8,16}>\] \()"
+    rf"| (?=(?:<\d{{1,2}}>)?(?:{_PRINTK}(?:\[ {{0,12}}[CT]\d{{1,10}}\])? |\[ {{0,12}}[CT]\d{{1,10}}\] "
     r"|\[[A-Z][a-z]{2} [A-Z][a-z]{2} {1,2}\d{1,2} [\d:]{8} \d{4}\] "
     r"|\[ {0,7}\+\d{1,9}\.\d{6}\] |\[[A-Z][a-z]{2} {0,2}\d{1,2} \d\d:\d\d\] ))"
 )
+_STAMP = re.compile(rf"{_PRINTK}|\[ {{0,12}}[CT]\d{{1,10}}\] ")
 MIN_STAMPS = 3
 """Stamps in one line that make it a run-on line; two may be of lines printed into each other."""
 
@@ -194,7 +198,8 @@ def _string(line: str) -> Parts | None:
 
 
 def _tags(line: str) -> Parts | None:
-    return _split(_TAGS, line)
+    text = _OTHER_TAG.sub("", line)
+    return _split(_LINE_TAG, text) or (None if text == line else [(text, "")])
 
 
 def _split(pattern: re.Pattern[str], line: str) -> Parts | None:
@@ -202,10 +207,15 @@ def _split(pattern: re.Pattern[str], line: str) -> Parts | None:
     parts = pattern.split(line)
     if len(parts) == 1:
         return None
+    if not parts[-1].strip():
+        parts.pop()
     context = bare(parts[0])[1]
-    known = context if context[:1] == FOREIGN else ""
-    kept = [(part, known if n else "") for n, part in enumerate(parts) if part.strip()]
-    return kept or [("", "")]
+    if context[:1] == FOREIGN:
+        return [(part, context) for part in parts]
+    if not context and len(parts) > 1 and _STAMP.search(parts[0]) is None:
+        after = bare(parts[1])[1]
+        context = after if after == STAMPED else ""
+    return [(part, "" if n else context) for n, part in enumerate(parts)]
 
 
 def _breaks(line: str) -> Parts | None:

@@ -321,8 +321,9 @@ _CUT_LINES = (
     "quoted-printable mail breaks long lines; what writes a prefix before every line then writes "
     "it into the middle of them, and no mail program stands below such a writer"
 )
+_WHOLE_LINES = {"journal json bytes"}
 _ONLY_STAMPS = {"dmesg -T", "dmesg -H", "dmesg iso", "dmesg coloured", "caller only", "no prefixes"}
 HOPELESS: dict[tuple[str, str], str] = {
-    ("mail", outer): _CUT_LINES for outer in LOG_DAEMONS if outer not in _ONLY_STAMPS
+    ("mail", outer): _CUT_LINES for outer in LOG_DAEMONS if outer not in _ONLY_STAMPS | _WHOLE_LINES
 }
 """Pairs, the inner one first, after which nobody could read the crash, each with its reason."""

@@ -1,0 +1,210 @@
+"""What transports write in front of the kernel's own line, and how to take it off.
+
+Syslog, journal, dmesg, netconsole, containers and people who quote: each is a row of ``PREFIXES``.
+The rows are tried by the first character of a line, again and again, until none fits. Whoever
+wrote the line, as far as the prefixes tell, is its context.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+MAX_LINE = 4096
+"""Characters of one line that are read; the rest of a longer line is ignored."""
+
+STAMPED = "console"
+"""Context of a kernel line that carries a time or a kernel tag, but no caller id (``T12``, ``C0``)."""
+
+FOREIGN = "@"
+"""How the context of a line begins that another program wrote: ``@sshd[812]``."""
+
+ROUNDS = 8
+"""Prefixes that may stand in front of each other."""
+
+_KERNEL_TAGS = frozenset({"kernel", "kernel-", "-", "netconsole"})
+_OWN_WORDS = frozenset(
+    {
+        "Allocated", "Call", "Code", "Comm", "Freed", "Modules", "Oops", "Process", "Stack", "Tainted",
+        "Trace", "Workqueue", "epc", "flags", "kasan", "kcsan", "kfence", "list_add", "list_del", "lr",
+        "page", "pc", "pstate", "rcu", "rcu_bh", "rcu_preempt", "rcu_sched", "rcu_tasks", "refcount_t",
+        "description", "log", "message", "sp", "summary", "traps", "trusty", "usercopy", "watchdog",
+    }
+)  # fmt: skip
+_OWN = re.compile(r"[A-Z][A-Z0-9_]{1,15}|[rx]\d{1,2}")
+"""Words before a colon with which the kernel's own lines begin, registers too: no program's tag."""
+
+_STAMP = r"\[ {0,7}\d{1,10}\.\d{1,9}\]"
+_CALLER = r"\[ {0,12}([CT]\d{1,10})\]"
+_CALLED = rf"(?: ?{_CALLER})?(?: |$)"
+_PRINTK = re.compile(rf"(?:<\d{{1,2}}>)?{_STAMP}{_CALLED}")
+_PLAIN_STAMP = re.compile(rf"{_STAMP}(?:{_CALLER})? ")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTH, _DAY = f"(?:{'|'.join(_MONTHS)})", f"(?:{'|'.join(_DAYS)})"
+_TIME = r"\d\d:\d\d:\d\d"
+_ISO = rf"\d{{4}}-\d\d-\d\d[T ]{_TIME}(?:[.,]\d{{1,9}})?(?: ?(?:Z|[+-]\d\d:?\d\d))?"
+_DATE = (
+    rf"(?:{_MONTH} {{1,2}}\d{{1,2}} (?:\d{{4}} )?{_TIME}(?:\.\d{{1,9}})?"
+    rf"|{_DAY} \d{{4}}-\d\d-\d\d {_TIME} (?:[A-Z]{{2,5}}|[+-]\d\d(?:\d\d)?)"
+    rf"|{_ISO}|\d{{9,10}}\.\d{{3,9}})"
+)
+_TAGGED = r"([A-Za-z_./-][\w./@-]{0,63})(?:\[(\d{1,10})\])?: ?"
+_ADDRESS = r"(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}:[0-9a-f:]{2,40})"
+_IS_ADDRESS = re.compile(_ADDRESS)
+_PROCESS = (
+    r"[a-z0-9][\w.-]{0,254} ([A-Za-z_./-][\w./@-]{0,63})\[(\d{1,10})\]: "
+    r"(?!segfault |trap |general protection|bad frame|unhandled signal|potentially)"
+)
+"""A host and a program's tag without a date; the kernel puts a process of two words so as well."""
+_BEHIND = re.compile(rf"[\w.:-]{{1,255}} kernel: |{_PROCESS}")
+"""What the journal writes behind a stamp that it took from the kernel."""
+
+Origin = Callable[[re.Match[str]], tuple[int, str]]
+"""Tells where the rest of a line begins behind a prefix, and its context; empty: as before."""
+
+
+class Prefix(NamedTuple):
+    """What a program writes in front: how it begins, a text that its lines hold, its form."""
+
+    begins: tuple[str, ...]
+    need: str
+    pattern: re.Pattern[str]
+    origin: Origin
+
+
+def _kernel(match: re.Match[str]) -> tuple[int, str]:
+    return match.end(), (match[1] if match.re.groups else None) or STAMPED
+
+
+def _nobody(match: re.Match[str]) -> tuple[int, str]:
+    return match.end(), ""
+
+
+def _field(match: re.Match[str]) -> tuple[int, str]:
+    return match.end(), of_tag(match[1], match[2])
+
+
+def _tag(match: re.Match[str]) -> tuple[int, str]:
+    """Tell a program's tag from a word of the kernel behind a host that wrote no tag.
+
+    Applications write `2024-03-05 10:11:18 pool WARNING: ...`: there only an address is a host.
+    """
+    host, tag, pid = match[1], match[2], match[3]
+    own = pid is None and (tag in _OWN_WORDS or _OWN.fullmatch(tag) is not None)
+    if own and host and (match[0][0].isalpha() or _IS_ADDRESS.fullmatch(host)):
+        return match.start(2), STAMPED
+    return match.end(), of_tag(tag, pid)
+
+
+_DIGITS = tuple("0123456789")
+_LETTERS = tuple("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_WORDS = _LETTERS + _DIGITS
+_DATED = (*_MONTHS, *_DAYS, *_DIGITS)
+
+PREFIXES: tuple[Prefix, ...] = tuple(
+    Prefix(begins, need, re.compile(pattern), origin)
+    for begins, need, pattern, origin in (
+        # printk itself
+        (("<",), "", _PRINTK.pattern, _kernel),
+        (("[",), "", rf"{_CALLER}(?: |$)", _kernel),
+        (("<",), "", r"<\d{1,3}>(?=[^:]|$)", _kernel),
+        (("*",), "", rf"\*\* \d{{1,9}} printk messages dropped \*\* ?(?:{_PRINTK.pattern})?", _kernel),
+        (_LETTERS, " login: ", rf"\S.{{0,200}}? login: {_PRINTK.pattern}", _kernel),
+        # dmesg -T, -d, -e, -H, --time-format iso, -x; terminals that write the time
+        (("[",), ":", rf"\[{_DAY} {_MONTH} {{1,2}}\d{{1,2}} {_TIME} \d{{4}}\]{_CALLED}", _kernel),
+        (("[",), " < ", rf"\[ {{0,7}}\d{{1,10}}\.\d{{6}} < {{0,7}}\d{{1,9}}\.\d{{6}}>\]{_CALLED}", _kernel),
+        (("[",), "+", rf"\[ {{0,7}}\+\d{{1,9}}\.\d{{6}}\]{_CALLED}", _kernel),
+        (("[",), ":", rf"\[{_MONTH} {{0,2}}\d{{1,2}} \d\d:\d\d\]{_CALLED}", _kernel),
+        (("[",), ":", rf"\[{_ISO}\] ?", _nobody),
+        (_DIGITS, ",", rf"\d{{4}}-\d\d-\d\dT{_TIME},\d{{6}}[+-]\d\d:\d\d{_CALLED}", _kernel),
+        (("k", "u", "d", "s"), " :", r"(?:kern|user|daemon|syslog) {0,4}: ?[a-z]{3,6} {0,4}: ?", _kernel),
+        # netconsole, extended: level, number, microseconds, flags, caller
+        (
+            _WORDS, ";",
+            r"(?:\S{1,255} )?\d{1,4},\d{1,12},\d{1,18},[^,; ]{0,8}"
+            r"(?:,(?!caller=)[^,;]{1,64}){0,8}(?:,caller=([CT]\d{1,10}))?(?:,[^,;]{1,64}){0,8};",
+            _kernel,
+        ),
+        # files of containers
+        (_DIGITS, " std", rf"{_ISO} std(?:out|err) [FP](?: |$)", _nobody),
+        # syslog and journal; rsyslog's file of plain netconsole has no tag
+        (
+            ("1",), "",
+            rf"1 (?:{_DATE}|-) \S{{1,255}} (\S{{1,48}}) (?:-|(\S{{1,128}})) \S{{1,32}} "
+            r"(?:-|(?:\[[^\]]{0,512}\]){1,4}) ?",
+            _field,
+        ),
+        (_DATED, ": ", rf"{_DATE} +(?:((?!\[)\S{{1,255}}) +)?{_TAGGED}", _tag),
+        (_DATED, "[", rf"{_DATE} +(?:(?!\[)\S{{1,255}} +)?(?={_STAMP}|{_CALLER})", _nobody),
+        (_DATED, "kernel:", rf"{_DATE} +(?:\S{{1,255}} +){{2}}kernel: ?", _kernel),
+        (_DATED, "", rf"{_DATE} +{_ADDRESS} ", _kernel),
+        (("k",), "kernel:", r"kernel: ?", _kernel),
+        (_WORDS, " kernel: ", r"[\w.:-]{1,255} kernel: ", _kernel),
+        (_WORDS, "]: ", _PROCESS, _field),
+        # people
+        ((">",), "", r"(?:> ?){1,16}", _nobody),
+        (("`",), "", r"`{3}", _nobody),
+    )
+)  # fmt: skip
+"""Every prefix that is known; where several fit, the first is taken off."""
+
+_BY_BEGIN: dict[str, tuple[Prefix, ...]] = {
+    begin: tuple(row for row in PREFIXES if begin in row.begins or begin[0] in row.begins)
+    for begin in sorted({begin for row in PREFIXES for begin in row.begins})
+}
+
+_BLANKS = frozenset(" \t")
+
+
+def is_stamp(prefix: str) -> bool:
+    """Tell whether ``prefix`` is a printk stamp, with or without a caller id, and no more."""
+    return _PLAIN_STAMP.fullmatch(prefix) is not None
+
+
+def bare(text: str, context: str = "") -> tuple[str, str]:
+    """Strip what stands in front of the kernel's own line; return the line and its context.
+
+    ``context`` is what is known before. Nothing is taken from the words of a program.
+    """
+    for _ in range(ROUNDS):
+        rest = text.lstrip(" \t") if text[:1] in _BLANKS else text
+        if rest[:1] == "[":
+            match = _PRINTK.match(rest)
+            if match is not None:
+                text, context = rest[match.end() :], match[1] or context or STAMPED
+                if _BEHIND.match(text) is None:
+                    break
+                continue
+        step = _step(rest)
+        if step is None:
+            break
+        at, seen = step
+        text = rest[at:]
+        if seen and (seen != STAMPED or not context):
+            context = seen
+            if seen[0] == FOREIGN:
+                break
+    return text, context
+
+
+def _step(text: str) -> tuple[int, str] | None:
+    """Find the prefix with which ``text`` begins; return what its row tells."""
+    rows = _BY_BEGIN.get(text[:3]) or _BY_BEGIN.get(text[:1], ())
+    for _, need, pattern, origin in rows:
+        if (not need or need in text) and (match := pattern.match(text)) is not None:
+            return origin(match)
+    return None
+
+
+def of_tag(tag: str, pid: str | None = None) -> str:
+    """Return the context that a syslog tag stands for."""
+    if tag.casefold() in _KERNEL_TAGS:
+        return STAMPED
+    return f"{FOREIGN}{tag}[{pid}]" if pid else FOREIGN + tag
+
+
+def foreign(context: str) -> bool:
+    """Tell whether a line of this context was written by a program, not by the kernel."""
+    return context[:1] == FOREIGN
