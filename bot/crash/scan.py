@@ -141,7 +141,9 @@ class Scanner:
         if not odd:
             return []
         lines = text.split("\n")
-        return words.hits((n, lines[n], odd[shape]) for n, shape in enumerate(shapes) if shape in odd)
+        return words.hits(
+            (n, lines[n], odd[shape]) for n, shape in enumerate(shapes) if shape in odd
+        )
 
 
 class _Words:
