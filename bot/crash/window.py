@@ -113,8 +113,10 @@ def _echo(first: Headline, other: Headline, texts: list[str], places: Sequence[i
     """Return where the crash is said again, if enough lines stand before; else the end."""
     before = bisect_left(places, other.at)
     enough = _ENOUGH_KMSAN if "BUG: KMSAN:" in first.text else _ENOUGH
-    said = before - sum(doubtful(text) or _REMARK in text for text in texts[:before])
-    return before if said >= enough else len(texts)
+    if before < enough:
+        return len(texts)
+    said = [text for text in texts[:before] if not doubtful(text) and _REMARK not in text]
+    return before if len(said) >= enough else len(texts)
 
 
 def _same_context(console: Console, first: Headline, stop: int) -> tuple[list[str], Sequence[int]]:
