@@ -120,10 +120,10 @@ def _remark(
 
 
 def _hushed(literal: str, text: str) -> bool:
-    return any(
-        word in text and pattern.search(text) is not None
-        for word, pattern in _quiet().get(literal, ())
-    )
+    for word, pattern in _quiet().get(literal, ()):
+        if word in text and pattern.search(text) is not None:
+            return True
+    return False
 
 
 def _placed(console: Console, at: int, literal: str) -> Headline:
