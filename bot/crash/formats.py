@@ -660,6 +660,14 @@ LOOSE = {
         _KERNEL_LINE + r"[^\n]*WARNING:",
     ),
     "INFO:": (r"INFO:[ \t]*\n", r"INFO: (?:Freed|Allocated) in "),
+    "BUG:": (
+        r"BUG: [uU]nable to handle ",
+        r"BUG: (?:spinlock|rwlock) ",
+        r"BUG: (?:warning )?at [\w./-]+:\d",
+        r"BUG:[ \t]*\n",
+        _KERNEL_LINE + r"[^\n]*BUG:",
+    ),
+    "Kernel panic": (),
 }
 """Programs write these words all day: what a line must hold besides, for a first look.
 

@@ -150,20 +150,22 @@ class Parsed(NamedTuple):
 
 
 _NOTHING = Parsed((), None)
-_KNOWN: dict[str, Parsed] = {}
-_MAX_KNOWN = 16384
+KNOWN: dict[str, Parsed] = {}
+"""Lines that were read before."""
+
+MAX_KNOWN = 16384
 _MAX_KEY = 160
 
 
 def parse(text: str) -> Parsed:
     """Read one line of a trace. Equal lines are read once: kernels repeat their frames a lot."""
-    known = _KNOWN.get(text)
+    known = KNOWN.get(text)
     if known is None:
         known = _parse(text)
         if len(text) <= _MAX_KEY:
-            if len(_KNOWN) >= _MAX_KNOWN:
-                _KNOWN.clear()
-            _KNOWN[text] = known
+            if len(KNOWN) >= MAX_KNOWN:
+                KNOWN.clear()
+            KNOWN[text] = known
     return known
 
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from bot.crash.frames import POINTER_MARKS
+from bot.crash.frames import first_words
 from bot.crash.report import Frame
-from bot.crash.window import REGISTER_MARKS, TASK_MARKS, Window
+from bot.crash.window import TASK_MARKS, Window
 
 _TAINT = (
     r"(?:Not tainted|Tainted: (?P<taint>[A-Z][A-Z ]{0,40}?)) +(?:-{4,20} +(?:T +)?)?"
@@ -41,7 +41,7 @@ _LOCKED = re.compile(r"stuck for \d+s! \[(?P<comm>.{1,32}):(?P<pid>\d+)\]")
 _BLOCKED = re.compile(r"INFO: task (?P<comm>.{1,32}):(?P<pid>\d+) (?:blocked|can't die)")
 
 _OF_HEADLINE = (
-    ("stuck for", (_LOCKED, _STUCK)),
+    ("stuck for", (_LOCKED,)),
     ("CPU#", (_STUCK,)),
     ("blocked", (_BLOCKED,)),
     ("INFO: task ", (_BLOCKED,)),
@@ -50,7 +50,6 @@ _OF_HEADLINE = (
 """What headlines tell about the task: it is the one that hangs, not the one that noticed."""
 
 _FACTS = (
-    ("omm: ", (_TASK, _COMM, _IA64, _OLD_HARDWARE)),
     ("Hardware name: ", (_HARDWARE,)),
     ("ainted", (_OLD_CPU, _VERSION, _TAINT_WORDS)),
     ("EFLAGS: ", (_FLAGS,)),
@@ -60,26 +59,31 @@ _FACTS = (
 )
 """Where facts stand: a word of the line, and the patterns that read it. Earlier lines win."""
 
-_ARCHITECTURES = tuple(
-    (arch, re.compile(pattern))
-    for arch, pattern in (
-        ("arm64", r"^\s*pstate ?: |^\s*pc : .*\+0x|^\s*pc : \[<f{4}|ESR = 0x|ESR: 0x"),
-        ("arm", r"^PC is at |^\s*r10: [0-9a-f]{8} "),
-        ("riscv64", r"^\s*epc ?: .* ra ?: |^status: [0-9a-f]{16} badaddr"),
-        ("ppc", r"^\s*NIP(?: \[|: {1,2})[0-9a-fA-F]{8}\b"),
-        ("ppc64", r"^\s*NIP(?: \[|: {1,2}[0-9a-fA-F])"),
-        ("s390x", r"^\s*Krnl PSW"),
-        ("mips", r"^\s*epc   : "),
-        ("loongarch64", r"^\s*ERA: [0-9a-f]{16}|^era   : [0-9a-f]{16}"),
-        ("sparc64", r"^TPC: <|^TSTATE: "),
-        ("parisc", r"^\s*IAOQ\[0\]: |^IASQ: "),
-        ("ia64", r"^psr ?: [0-9a-f]{16} ifs ?: "),
-        ("alpha", r"^pc = \[<[0-9a-f]{16}>\] +ra = "),
-        ("i386", r"^\s*EIP: |^EAX: "),
-        ("x86_64", r"^\s*RIP: |^\s*R(?:[AD]X|SP): (?:00..:)?[0-9a-f]{16}|^IP: \[<ffff"),
-    )
-)
-"""How the registers of each architecture are printed."""
+_REGISTERS = (
+    ("arm64", ("psta", "pc :", "sp :", "ESR ", "Inte", "Mem "),
+     r"^\s*(?:sp : .*)?pstate ?: |^\s*pc : .*\+0x|^\s*pc : \[<f{4}|ESR = 0x|ESR: 0x"),
+    ("arm", ("PC i", "r10:"), r"^PC is at |^\s*r10: [0-9a-f]{8} "),
+    ("riscv64", ("epc ", "epc:", "stat"),
+     r"^\s*epc ?: .* ra ?: |^status: [0-9a-f]{16} badaddr"),
+    ("mips", ("epc ",), r"^\s*epc   : "),
+    ("ppc", ("NIP ", "NIP:"), r"^\s*NIP(?: \[|: {1,2})[0-9a-fA-F]{8}\b"),
+    ("ppc64", ("NIP ", "NIP:"), r"^\s*NIP(?: \[|: {1,2}[0-9a-fA-F])"),
+    ("s390x", ("Krnl",), r"^\s*Krnl PSW"),
+    ("loongarch64", ("ERA:", "era "), r"^\s*ERA: [0-9a-f]{16}|^era   : [0-9a-f]{16}"),
+    ("sparc64", ("TPC:", "TSTA"), r"^TPC: <|^TSTATE: "),
+    ("parisc", ("IAOQ", "IASQ"), r"^\s*IAOQ\[0\]: |^IASQ: "),
+    ("ia64", ("psr ",), r"^psr ?: [0-9a-f]{16} ifs ?: "),
+    ("alpha", ("pc =",), r"^pc = \[<[0-9a-f]{16}>\] +ra = "),
+    ("i386", ("EIP:", "EAX:"), r"^\s*EIP: |^EAX: "),
+    ("x86_64", ("RIP:", "RAX:", "RDX:", "RSP:", "IP: "),
+     r"^\s*RIP: |^\s*R(?:[AD]X|SP): (?:00..:)?[0-9a-f]{16}|^IP: \[<ffff"),
+)  # fmt: skip
+"""How the registers of each architecture are printed: how the lines begin, the pattern."""
+
+_ARCHITECTURES: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+for _arch, _words, _pattern in _REGISTERS:
+    for _mark in first_words(*_words):
+        _ARCHITECTURES.setdefault(_mark, []).append((_arch, re.compile(_pattern)))
 
 _ENTRIES = (
     ("entry_SYSCALL_64", "x86_64"), ("system_call_fastpath", "x86_64"), ("el0", "arm64"),
@@ -104,8 +108,6 @@ _BY_RELEASE = tuple(
 )
 """Architectures that distributions write into the release."""
 
-_TELLING = POINTER_MARKS | REGISTER_MARKS
-
 
 def machine(booted: str, window: Window, frames: Sequence[Frame]) -> dict[str, Any]:
     """Return the attributes that the lines of one report tell.
@@ -116,50 +118,68 @@ def machine(booted: str, window: Window, frames: Sequence[Frame]) -> dict[str, A
     found: dict[str, Any] = {}
     texts = window.texts
     _of_headline(texts, found)
-    arch = None
     for line in window.marks:
         if line >= window.keep:
             break
         text = texts[line]
         begin = text[:4]
         if begin in TASK_MARKS:
-            for word, patterns in _FACTS:
-                if word in text:
-                    _read(text, patterns, found)
-                    if word == "omm: ":
-                        break
-        if arch is None and begin in _TELLING:
-            arch = next((name for name, known in _ARCHITECTURES if known.search(text)), None)
-    if "release" not in found:
+            _of_task(text, found)
+        if begin in _ARCHITECTURES and "arch" not in found:
+            for arch, pattern in _ARCHITECTURES[begin]:
+                if pattern.search(text):
+                    found["arch"] = arch
+                    break
+    if "release" not in found and booted:
         _read(booted, (_LINUX,), found)
-    arch = arch or _of_names(frames, found.get("release", ""))
-    if arch is not None:
-        found["arch"] = arch
+    return _finished(found, frames)
+
+
+def _of_task(text: str, found: dict[str, Any]) -> None:
+    if "omm: " in text:
+        _read(text, (_TASK, _COMM, _IA64), found)
+        if " #" in text:
+            _read(text, (_OLD_HARDWARE,), found)
+        return
+    for word, patterns in _FACTS:
+        if word in text:
+            _read(text, patterns, found)
+
+
+def _finished(found: dict[str, Any], frames: Sequence[Frame]) -> dict[str, Any]:
+    if "arch" not in found:
+        arch = _of_names(frames, found.get("release", ""))
+        if arch is not None:
+            found["arch"] = arch
     for number in ("pid", "cpu"):
         if number in found:
             found[number] = int(found[number])
     if "taint" in found:
-        found["taint"] = "".join(found["taint"].split()) or None
+        found["taint"] = found["taint"].replace(" ", "") or None
     return found
 
 
 def _of_headline(texts: Sequence[str], found: dict[str, Any]) -> None:
+    hangs = False
     for word, patterns in _OF_HEADLINE:
         if word in texts[0]:
             _read(texts[0], patterns, found)
-            for text in texts[1:4]:
-                if text[:1] == " " and "ainted" in text:
-                    _read(text, (_VERSION, _TAINT_WORDS), found)
-            return
+            hangs = True
+    for text in texts[1:4] if hangs else ():
+        if text[:1] == " " and "ainted" in text:
+            _read(text, (_VERSION, _TAINT_WORDS), found)
 
 
 def _read(text: str, patterns: Sequence[re.Pattern[str]], found: dict[str, Any]) -> None:
+    """Take over what the first pattern that fits tells and is not known yet."""
+    text = text[:512]
     for pattern in patterns:
-        match = pattern.search(text[:512])
+        match = pattern.search(text)
         if match is not None:
             for key, value in match.groupdict().items():
-                if value is not None:
-                    found.setdefault(key, value.strip())
+                if value is not None and key not in found:
+                    found[key] = value.strip()
+            return
 
 
 def _of_names(frames: Sequence[Frame], release: str) -> str | None:

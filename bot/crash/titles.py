@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 MAX_TITLE = 120
 
@@ -23,6 +24,7 @@ _BLANKS = re.compile(r" {2,}")
 _STAMP = re.compile(r"\[ *[0-9]+\.[0-9]+\]")
 
 
+@lru_cache(maxsize=4096)
 def anonymous(title: str) -> str:
     """Replace addresses, numbers, offsets and line numbers by fixed words; cut, trim."""
     title = title[: 4 * MAX_TITLE]

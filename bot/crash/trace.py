@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from bot.crash.frames import TRACE_STARTS, may_be_frame, parse, unannounced
+from bot.crash.frames import KNOWN, TRACE_STARTS, may_be_frame, parse, unannounced
 from bot.crash.report import Frame
 from bot.crash.window import Window
 
 MAX_FRAMES = 128
+_CUT = "the call trace is cut off"
+_EMPTY = "a call trace without frames"
 _NEAR = 15
 _UNAVAILABLE = "(stack is not available)"
 
@@ -27,7 +29,7 @@ def trace_of(window: Window) -> Trace:
     """
     starts = [line for line in window.starts if line < window.keep]
     frames: list[Frame] = []
-    texts, last = window.texts, 0
+    texts, last, known = window.texts, 0, KNOWN.get
     stop, following = (starts[0] + 1, 1) if starts else (1, 0)
     while not frames and stop < window.keep:
         begin = stop
@@ -36,9 +38,9 @@ def trace_of(window: Window) -> Trace:
         for line in range(begin, stop):
             text = texts[line]
             if "+0x" in text or (":" in text and may_be_frame(text)):
-                frame = parse(text).frame
-                if frame is not None:
-                    frames.append(frame)
+                parsed = known(text) or parse(text)
+                if parsed.frame is not None:
+                    frames.append(parsed.frame)
                     last = line
         stop += 1
     return Trace(tuple(frames[:MAX_FRAMES]), last)
@@ -50,6 +52,8 @@ def broken_trace(window: Window) -> str | None:
     Lines behind the next crash count: what is missing may have come late.
     """
     texts, starts = window.texts, window.starts
+    if len(starts) == 1:
+        return _broken_single(texts, starts[0])
     seen = False
     heads = [texts[line] for line in starts]
     for start in TRACE_STARTS if starts else ():
@@ -59,15 +63,25 @@ def broken_trace(window: Window) -> str | None:
         following = starts[n + 1] if n + 1 < len(starts) else len(texts)
         near, whole = _frames_near(texts, starts[n] + 1, following)
         if near < 2 and following == len(texts):
-            return "the call trace is cut off"
+            return _CUT
         seen = seen or whole
         if not whole and start is not TRACE_STARTS[-1]:
-            return "a call trace without frames"
-        if seen and len(starts) == 1:
-            return None
-    if not seen and not any(unannounced(text) for text in texts):
-        return "no call trace"
-    return None
+            return _EMPTY
+    return None if seen else _missing(texts)
+
+
+def _broken_single(texts: list[str], start: int) -> str | None:
+    near, whole = _frames_near(texts, start + 1, len(texts))
+    if near < 2:
+        return _CUT
+    if whole:
+        return None
+    return _missing(texts) if TRACE_STARTS[-1].search(texts[start]) else _EMPTY
+
+
+def _missing(texts: list[str]) -> str | None:
+    """Say that there is no trace, unless an old kernel printed one without announcing it."""
+    return None if any(unannounced(text) for text in texts) else "no call trace"
 
 
 def _frames_near(texts: list[str], begin: int, stop: int) -> tuple[int, bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -113,8 +113,14 @@ def _echo(first: Headline, other: Headline, texts: list[str], places: Sequence[i
     """Return where the crash is said again, if enough lines stand before; else the end."""
     before = bisect_left(places, other.at)
     enough = _ENOUGH_KMSAN if "BUG: KMSAN:" in first.text else _ENOUGH
-    said = before - sum(doubtful(text) or _REMARK in text for text in texts[:before])
-    return before if said >= enough else len(texts)
+    told = 0
+    for text in texts[:before]:
+        if " ? " in text or text.endswith(" (unreliable)") or _REMARK in text:
+            told -= doubtful(text) or _REMARK in text
+        told += 1
+        if told >= enough:
+            return before
+    return len(texts)
 
 
 def _same_context(console: Console, first: Headline, stop: int) -> tuple[list[str], Sequence[int]]:
@@ -125,11 +131,10 @@ def _same_context(console: Console, first: Headline, stop: int) -> tuple[list[st
     """
     begin = first.at + 1
     lines, context = console.lines, first.context
-    if console.all_cpus and context not in ("", STAMPED):
-        return _slowly(console, first, stop, all_cpus=True)
+    all_cpus = console.all_cpus and context not in ("", STAMPED)
     prefix = console.prefix(first.at, first.text)
     if not prefix:
-        return _slowly(console, first, stop, all_cpus=False)
+        return _slowly(console, first, stop, all_cpus=all_cpus)
     width, edge = len(prefix), prefix.index("]")
     tag = prefix[edge:]
     region = lines[begin:stop]
@@ -138,11 +143,26 @@ def _same_context(console: Console, first: Headline, stop: int) -> tuple[list[st
         if len(texts) == len(region):
             return texts, range(first.at, stop)
     places = [at for at, line in enumerate(region, begin) if line[edge:width] == tag]
+    if all_cpus:
+        places = _all_cpus(console, places, stop, prefix)
     strays = [] if _even(console, region, edge) else _strays(console, begin, region, prefix)
     if strays:
         places = sorted([*places, *strays])
         return [console.bare(at)[0][:MAX_LINE] for at in places], [first.at, *places]
     return [lines[at][width:MAX_LINE] for at in places], [first.at, *places]
+
+
+def _all_cpus(console: Console, own: list[int], stop: int, prefix: str) -> list[int]:
+    """Add what the other processors say once this one has asked all of them."""
+    asked = next((at for at in own if ALL_CPUS in console.lines[at]), stop)
+    width, edge = len(prefix), prefix.index("]")
+    tag = prefix[edge:]
+    answers = [
+        at
+        for at in range(asked + 1, stop)
+        if (mark := console.lines[at][edge:width]) == tag or (mark[:2] == "][" and "C" in mark)
+    ]
+    return [*own[: bisect_right(own, asked)], *answers]
 
 
 def _even(console: Console, region: Sequence[str], edge: int) -> bool:
