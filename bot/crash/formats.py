@@ -622,7 +622,7 @@ QUIET: dict[str, tuple[str, ...]] = {
 """Lines that look like a headline and are none, by literal."""
 
 CONTINUES = re.compile(
-    r"invalid opcode: 0000|Kernel panic - not syncing|unregister_netdevice: waiting for|"
+    r"kernel BUG at rust/helpers/|invalid opcode: 0000|Kernel panic - not syncing|unregister_netdevice: waiting for|"
     r"PANIC: double fault|Internal error:|\bOops\b|illegal operation: 0|monitor event: 0|"
     r"invalid operand: 0|Kernel BUG \[#|Kernel bad sw trap|INFO: (?:(?:Allocated|Freed) in |(?:Slab |Object )?0x)"
 )
@@ -646,7 +646,8 @@ INTRUDERS = (
 
 
 _KERNEL_LINE = (
-    r"(?:\.\d+\]|\d\d:\d\d \d\d\d\d\]|kernel: |[,-];|caller=[CT]\d+;|<\d>|[CT]\d+\] |kern +:)"
+    r"(?:\.\d+\]|\d\d:\d\d \d\d\d\d\]|kernel: |[,-];|caller=[CT]\d+;|<\d>|[CT]\d+\] |kern +:|"
+    r"MESSAGE[\\\" :]{3,9})"
 )
 """What stands in front of a kernel's line, whatever carries it; good enough for a first look."""
 
@@ -663,6 +664,7 @@ LOOSE = {
     "BUG:": (
         r"BUG: [uU]nable to handle ",
         r"BUG: (?:spinlock|rwlock) ",
+        r"BUG: [^\n]*still has locks held!",
         r"BUG: (?:warning )?at [\w./-]+:\d",
         r"BUG:[ \t]*\n",
         _KERNEL_LINE + r"[^\n]*BUG:",

@@ -43,6 +43,9 @@ MAX_AHEAD = 64
 MAX_HEADLINE = 320
 """Characters of a headline that are compared with the formats."""
 
+LOST = 8
+"""Lines behind a headline that must have no context before it loses its own."""
+
 _MID_LINE = re.compile(r"\[ {0,7}\d{1,10}\.\d{6}\](?:\[ {0,12}([CT]\d{1,10})\])? ")
 _SOURCE = re.compile(r"\b(?:at|in) ([\w./-]{1,200}\.(?:c|h|rs|S):\d{1,7})")
 _OLD_GUESS = re.compile(r"\s*(?:<\w+> +)?\[<[0-9a-f]+>\] \? ")
@@ -130,17 +133,29 @@ def _placed(console: Console, at: int, literal: str) -> Headline:
     """Give a headline that stands behind words of people or of a template its kernel context."""
     text, context = console.bare(at)
     if context or text.startswith(literal):
-        return Headline(at, text, context, literal)
+        return Headline(at, text, _shared(console, at, context), literal)
     stop = text.index(literal)
     matches = [match for match in _MID_LINE.finditer(text) if match.end() <= stop]
     if matches:
         last = matches[-1]
-        return Headline(at, text[last.end() :], last[1] or STAMPED, literal)
+        context = _shared(console, at, last[1] or STAMPED)
+        return Headline(at, text[last.end() :], context, literal)
     if at + 1 < len(console.lines) and _fits(text[: stop + MAX_HEADLINE], literal):
         after = console.bare(at + 1)[1]
         if after and after[:1] != FOREIGN:
             context = after
     return Headline(at, text, context, literal)
+
+
+def _shared(console: Console, at: int, context: str) -> str:
+    """Return ``context``, or none if all lines behind have lost theirs and this one has not.
+
+    What takes prefixes off leaves the one that stands behind words of people or of a template.
+    """
+    behind = range(at + 1, min(at + 1 + LOST, console.end))
+    if not context or not behind or any(console.bare(line)[1] for line in behind):
+        return context
+    return ""
 
 
 def _fits(text: str, literal: str) -> bool:
