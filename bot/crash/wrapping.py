@@ -74,7 +74,7 @@ def wrapped(text: str) -> bool:
         or "\r" in text
         or ("{" in text and _OBJECT.search(text) is not None)
         or ") [<" in text
-        or ("#0" in text and _OCTAL.search(text) is not None)
+        or ("#" in text and _OCTAL.search(text) is not None)
         or ("<" in text and _TAGS.search(text) is not None)
     )
 
@@ -150,7 +150,9 @@ def _messages(value: object, depth: int) -> Parts:
     for key in _KEYS:
         message = _text(value.get(key))
         if message is not None:
-            others = [(v, "") for k, v in value.items() if k != key and isinstance(v, str) and "\n" in v]
+            others = [
+                (v, "") for k, v in value.items() if k != key and isinstance(v, str) and "\n" in v
+            ]
             return [(message, _of_fields(value)), *others]
     return [one for item in value.values() for one in _messages(item, depth + 1)]
 
