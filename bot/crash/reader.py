@@ -152,8 +152,10 @@ def _shared(console: Console, at: int, context: str) -> str:
 
     What takes prefixes off leaves the one that stands behind words of people or of a template.
     """
+    if not context or (at + 1 < console.end and console.lines[at + 1][:1] == "["):
+        return context
     behind = range(at + 1, min(at + 1 + LOST, console.end))
-    if not context or not behind or any(console.bare(line)[1] for line in behind):
+    if not behind or any(console.bare(line)[1] for line in behind):
         return context
     return ""
 

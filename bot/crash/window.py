@@ -170,7 +170,7 @@ def _even(console: Console, region: Sequence[str], edge: int) -> bool:
     return (
         len(region) > 0
         and region[0][edge : edge + 1] == region[-1][edge : edge + 1] == "]"
-        and console.text.count("\n[") >= len(console.lines) - 1
+        and console.text.count("\n[") >= console.end - 1
     )
 
 
