@@ -136,10 +136,10 @@ def _remark(
 
 
 def _hushed(literal: str, text: str) -> bool:
-    return any(
-        word in text and pattern.search(text) is not None
-        for word, pattern in _quiet().get(literal, ())
-    )
+    for word, pattern in _quiet().get(literal, ()):
+        if word in text and pattern.search(text) is not None:
+            return True
+    return False
 
 
 def _placed(console: Console, at: int, literal: str) -> Headline:
@@ -269,7 +269,7 @@ class _Case:
         if match.start():
             window.texts[0] = first[match.start() :]
         verdict = self._judged(entry)
-        names = _names(groups, verdict)
+        names = _names(entry, groups, verdict)
         raw_title = entry.title.format_map(names)
         title = anonymous(raw_title)
         function = _function(entry, names)
@@ -393,10 +393,14 @@ def _trusted(text: str) -> str:
     return text if _NO_RETURN.search(text) is not None else text.replace("? ", "", 1)
 
 
-def _names(groups: dict[str, str], verdict: Verdict) -> dict[str, str]:
+def _names(entry: Format, groups: dict[str, str], verdict: Verdict) -> dict[str, str]:
     found = [suspect.function if suspect else "corrupted" for suspect in verdict.suspects]
     names = dict(groups)
-    names["frame"] = found[0] if found else "corrupted"
+    # Where the trace was lost, the lock's own line may still say who takes it.
+    lost = None
+    if entry.kind is Kind.LOCKDEP and found[:1] == ["corrupted"]:
+        lost = names.get("func")
+    names["frame"] = lost or (found[0] if found else "corrupted")
     names["origin"] = found[1] if len(found) > 1 else "corrupted"
     return names
 

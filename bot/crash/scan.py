@@ -109,24 +109,21 @@ class Scanner:
 
     def _by_re2(self, text: str) -> list[Hit]:
         data = text.encode("utf-8", errors="replace")
-        search = self._compiled().search
         hits: list[Hit] = []
         number = before = end = 0
-        match = search(data)
-        while match is not None:
+        for match in self._compiled().finditer(data):
             at, stop = match.span()
             word = data[at:stop].decode("utf-8", errors="replace")
             if at < end:
                 hits[-1] = Hit(number, (*hits[-1].words, word), hits[-1].line)
-            else:
-                number += data.count(b"\n", before, at)
-                before = at
-                end = data.find(b"\n", at)
-                if end < 0:
-                    end = len(data)
-                line = data[data.rfind(b"\n", 0, at) + 1 : end].decode("utf-8", errors="replace")
-                hits.append(Hit(number, (word,), line))
-            match = search(data, max(stop, at + 1))
+                continue
+            number += data.count(b"\n", before, at)
+            before = at
+            end = data.find(b"\n", at)
+            if end < 0:
+                end = len(data)
+            line = data[data.rfind(b"\n", 0, at) + 1 : end].decode("utf-8", errors="replace")
+            hits.append(Hit(number, (word,), line))
         return hits
 
     def _by_words(self, text: str) -> list[Hit]:

@@ -30,7 +30,7 @@ SKIP = (
             "program_check_exception", "program_check_common", "__fortify_report",
             "stack_trace_consume_entry", "arch_stack_walk", "stack_trace_save",
             "do_(kernel|translation)_fault", "do_mem_abort", "el1_abort",
-            "el1h_64_sync(?:_handler)?", "print_unlock", "imbalance_bug", "perf_trace",
+            "el1h_64_sync(?:_handler)?", "print_unlock", "imbalance_bug", "^add_taint$", "perf_trace",
         ),
     ),
     Rule(

@@ -19,6 +19,7 @@ from bot.crash.report import EVENTS, Kind
 from bot.crash.report import NOTICES as NOTICE_KINDS
 from bot.crash.titles import MAX_TITLE
 from tests.unit.crash import event_golden, golden
+from tests.unit.crash.tagged import entries
 
 HERE = Path(__file__).parent
 QUIET = (HERE / "quiet_lines.txt").read_text().splitlines()
@@ -230,7 +231,7 @@ def test_hints_are_valid_for_both_engines_and_every_headline_holds_one():
 
 @pytest.mark.parametrize("log", LOGS, ids=[path.stem for path in event_golden.files()])
 def test_hits_from_outside_give_the_same_reports(log):
-    lines = event_golden.entries(log)
+    lines = entries(log)
     merged = re.compile("|".join(HINTS))
     hits = [at for at, line in enumerate(lines) if merged.search(line.text)]
     assert find(lines, hits) == find(lines)
@@ -321,7 +322,7 @@ PIECES = st.sampled_from(
         *QUIET,
         *(line for line, _ in LINES),
         *(text for pair in AFTER.values() for text in pair),
-        *(line.text for log in LOGS for line in event_golden.entries(log)),
+        *(line.text for log in LOGS for line in entries(log)),
     ]
 )
 TEXTS = st.one_of(
