@@ -88,8 +88,12 @@ class Account:
         """Whether enough crashes were read; the rest follows from them."""
         return len(self._crashes) >= MAX_REPORTS
 
-    def add(self, console: Console, after: int = 0) -> bool:
-        """Read a part; reports that begin up to line ``after`` are known. Tell if it is quiet."""
+    def add(self, console: Console, after: int = 0, until: int | None = None) -> bool:
+        """Read a part; tell if it is quiet.
+
+        Reports that begin up to line ``after`` are known. Those that begin behind line ``until``
+        are left to the next part, in which all their lines stand.
+        """
         kinds = self._kinds
         hits: Sequence[Hit] = _scanner(kinds).hits(console.text)
         if not hits or (len(console.text) > _LONG and not _promising(hits, kinds)):
@@ -97,21 +101,30 @@ class Account:
         hits = console.unfold(hits, _scanner(kinds).hits)
         heads = headlines(console, hits)
         crashes = read_headlines(console, heads, later=bool(self._crashes)) if heads else []
-        crashes = [crash for crash in crashes if crash.start > after and crash.kind in kinds]
+        crashes = self._new(crashes, self._crashes, after, until)
         if crashes and not self._crashes:
             crashes[0] = _explained(console, crashes[0])
         self._crashes += crashes
         if kinds & (NOTICES | USERLAND) or (not self._crashes and kinds & EVENTS):
-            found = [
-                other
-                for other in _others(console, hits, kinds)
-                if other.start > after and other.kind in kinds
-            ]
+            found = self._new(_others(console, hits, kinds), self._others, after, until)
             if found and not self._others:
                 first = _first(found)
                 found[first] = _explained(console, found[first])
             self._others += found
         return False
+
+    def _new(
+        self, read: Sequence[CrashReport], known: list[CrashReport], after: int, until: int | None
+    ) -> list[CrashReport]:
+        """Return those of ``read`` that are wanted, settled and not known yet."""
+        last = known[-1].start if known else 0
+        return [
+            report
+            for report in read
+            if report.kind in self._kinds
+            and max(after, last) < report.start
+            and (until is None or report.start <= until)
+        ]
 
     def reports(self) -> list[CrashReport]:
         """Return all in order; the first is the cause, later ones are marked as consequences."""

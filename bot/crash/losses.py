@@ -10,10 +10,10 @@ from bot.crash.report import Kind
 
 _VICTIM = r"\((?P<victim>.{1,40}?)\)"
 _KILLED = (
-    rf"Kill(?:ed)? process (?P<pid>\d+)(?:, UID (?P<uid>\d+),)? {_VICTIM}"
+    rf"Kill(?:ed)? process (?P<pid>\d+)(?:, UID (?P<uid>\d+),)? {_VICTIM}(?:, UID (?P<uid2>\d+))?"
     r"(?:,? (?:total-vm|vsz): ?(?P<total_vm>\d+ ?kB)(?:, anon-rss: ?(?P<anon_rss>\d+ ?kB))?"
     r"(?:, file-rss: ?(?P<file_rss>\d+ ?kB))?(?:, shmem-rss:\d+kB)?"
-    r"(?:,? UID:(?P<uid2>\d+))?(?:.{0,40}oom_score_adj:(?P<victim_score_adj>-?\d+))?"
+    r"(?:,? UID:(?P<uid3>\d+))?(?:.{0,40}oom_score_adj:(?P<victim_score_adj>-?\d+))?"
     r"|,? score \d+ |\.?\s*$)"
 )
 _CHOSEN = rf"Kill process (?P<pid>\d+) {_VICTIM}(?: score \d+)? or sacrifice (?:a )?child"

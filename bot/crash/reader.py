@@ -24,11 +24,12 @@ from bot.crash.formats import (
     by_literal,
     scan_words,
 )
-from bot.crash.frames import parse, place
+from bot.crash.frames import name_of, parse, place
 from bot.crash.guilty import Suspect, Verdict, judge
 from bot.crash.machine import machine
 from bot.crash.report import CrashReport, Frame, Kind, Line
 from bot.crash.scan import Hit, needed
+from bot.crash.skips import rule_of
 from bot.crash.titles import anonymous, stamped
 from bot.crash.trace import broken_trace, trace_of
 from bot.crash.transport import FOREIGN, STAMPED, bare, clean, pieces
@@ -49,6 +50,9 @@ LOST = 8
 _MID_LINE = re.compile(r"\[ {0,7}\d{1,10}\.\d{6}\](?:\[ {0,12}([CT]\d{1,10})\])? ")
 _SOURCE = re.compile(r"\b(?:at|in) ([\w./-]{1,200}\.(?:c|h|rs|S):\d{1,7})")
 _OLD_GUESS = re.compile(r"\s*(?:<\w+> +)?\[<[0-9a-f]+>\] \? ")
+_NO_RETURN = re.compile(r"\? [\w.]{1,128}\+0x(?:0|([0-9a-f]{1,8}))/0x(?(1)\1\b|[0-9a-f])")
+"""A guess at the first byte of a function, or behind its last."""
+
 _CLOSING = ("---[ end ", "Rebooting in", "Kernel Offset:")
 
 
@@ -86,11 +90,23 @@ def headlines(console: Console, hits: Sequence[Hit]) -> list[Headline]:
         short = text[:MAX_HEADLINE]
         for literal in _literals(words):
             if literal in text and not _hushed(literal, short):
-                found.append(_placed(console, at, literal))
+                head = _placed(console, at, literal)
+                if found and _doubled(console, found[-1], head):
+                    found.pop()
+                found.append(head)
                 break
         else:
             _remark(console, Headline(at, text, context, ""), words, found)
     return found
+
+
+def _doubled(console: Console, before: Headline, head: Headline) -> bool:
+    """Tell whether two consoles wrote into one log, each line twice: the later one goes on."""
+    return (
+        head.at == before.at + 1
+        and bool(head.context)
+        and console.lines[before.at] == console.lines[head.at]
+    )
 
 
 def promising(hit: Hit) -> bool:
@@ -327,7 +343,7 @@ class _Case:
         verdict = judge(window, entry)
         if verdict.broken or all(verdict.suspects) or not self._guesswork():
             return verdict
-        sure = [text.replace("? ", "", 1) if n else text for n, text in enumerate(window.texts)]
+        sure = [text if n == 0 else _trusted(text) for n, text in enumerate(window.texts)]
         guessed = Window(sure, window.places)
         guessed.keep = window.keep
         return judge(guessed, entry)
@@ -389,6 +405,11 @@ class _Case:
         return self.console.number(window.places[last])
 
 
+def _trusted(text: str) -> str:
+    """Take the kernel's doubt off a frame, unless it is where a call can never return to."""
+    return text if _NO_RETURN.search(text) is not None else text.replace("? ", "", 1)
+
+
 def _names(entry: Format, groups: dict[str, str], verdict: Verdict) -> dict[str, str]:
     found = [suspect.function if suspect else "corrupted" for suspect in verdict.suspects]
     names = dict(groups)
@@ -415,7 +436,11 @@ def _alternatives(
 
 
 def _function(entry: Format, names: dict[str, str]) -> str | None:
+    """Return the guilty function; where the trace was lost, the one that the headline names."""
     for key in ("frame", "func", "name"):
         if f"{{{key}}}" in entry.title:
-            return names[key] if names[key] not in ("", "corrupted") else None
+            if names[key] not in ("", "corrupted"):
+                return names[key]
+            told = names.get("func", "")
+            return name_of(told) if told and rule_of(told, entry.plumbing) is None else None
     return None

@@ -57,6 +57,6 @@ def ours(entry: Entry) -> bool:
 
 
 def groups(match: re.Match[str]) -> dict[str, str]:
-    """Return the groups that hold something; ``name2`` is another place of ``name``."""
+    """Return the groups that hold something; ``name2`` and ``name3`` are other places of ``name``."""
     found = match.groupdict()
-    return {name.removesuffix("2"): text.strip() for name, text in found.items() if text}
+    return {name.rstrip("23"): text.strip() for name, text in found.items() if text}
