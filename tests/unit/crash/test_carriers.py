@@ -35,11 +35,11 @@ def survives(name: str, *carriers: str) -> bool:
     return not (name in INTERLEAVED and LOSSY.intersection(carriers))
 
 
-@pytest.mark.parametrize("carrier", CARRIERS)
-@pytest.mark.parametrize("name", CLEAN)
+@pytest.mark.parametrize(
+    ("name", "carrier"),
+    [(name, carrier) for name in CLEAN for carrier in CARRIERS if survives(name, carrier)],
+)
 def test_a_carrier_leaves_the_title_unchanged(name, carrier):
-    if not survives(name, carrier):
-        pytest.skip("the lines of several CPUs without their caller ids")
     log = CLEAN[name]
     assert titles(CARRIERS[carrier](log))[:1] == titles(log)[:1]
 
