@@ -17,7 +17,7 @@ from bot.crash.console import Console
 from bot.crash.entry import Entry
 from bot.crash.formats import INTRUDERS, LOOSE, scan_patterns, scan_words
 from bot.crash.reader import BOOTED, MAX_REPORTS, headlines, promising, read_headlines
-from bot.crash.report import EVENTS, NOTICES, USERLAND, CrashReport, Kind
+from bot.crash.report import EVENTS, NOTICES, USERLAND, CrashReport, Kind, Line
 from bot.crash.scan import Hit, Scanner
 from bot.crash.transport import FOREIGN
 from bot.crash.window import ALL_CPUS, INJECTION, Headline
@@ -169,7 +169,15 @@ def _others(console: Console, hits: Sequence[Hit], kinds: frozenset[Kind]) -> li
         found += events.find(lines, places)
     if kinds & USERLAND:
         found += userland.find(lines, places)
+    found = [replace(report, evidence=_quoted(console, report)) for report in found]
     return sorted(found, key=lambda report: report.start)
+
+
+def _quoted(console: Console, report: CrashReport) -> tuple[Line, ...]:
+    """Return the evidence as it stood in the text, whatever carried it."""
+    return tuple(
+        replace(line, text=console.shown(console.place(line.number))) for line in report.evidence
+    )
 
 
 def _first(others: Sequence[CrashReport]) -> int:

@@ -17,6 +17,7 @@ from bot.crash.formats import (
     DRIVER,
     ECHO,
     INTRUDERS,
+    LOOSE,
     PROGRAM,
     QUIET,
     UNNAMED,
@@ -60,6 +61,11 @@ BOOTED = "Linux version "
 """How the line begins with which a kernel comes up."""
 
 
+def _held(words: tuple[str, ...], text: str) -> tuple[str, ...]:
+    """Add the literals that were looked for with more words: what was found may overlap them."""
+    return (*words, *[literal for literal in LOOSE if literal in text])
+
+
 @lru_cache(maxsize=4096)
 def _literals(words: tuple[str, ...]) -> tuple[str, ...]:
     """Return the literals of the table, in its order, that words found in a line hold."""
@@ -88,7 +94,7 @@ def headlines(console: Console, hits: Sequence[Hit]) -> list[Headline]:
         if context[:1] == FOREIGN:
             continue
         short = text[:MAX_HEADLINE]
-        for literal in _literals(words):
+        for literal in _literals(_held(words, text)):
             if literal in text and not _hushed(literal, short):
                 head = _placed(console, at, literal)
                 if found and _doubled(console, found[-1], head):
@@ -115,7 +121,7 @@ def promising(hit: Hit) -> bool:
         text, context = bare(piece, known)
         if context[:1] == FOREIGN:
             continue
-        for literal in _literals(hit.words):
+        for literal in _literals(_held(hit.words, text)):
             if literal in text and not _hushed(literal, text[:MAX_HEADLINE]):
                 head = Headline(hit.at, text, context, literal)
                 if _rows(head) or _kernels(head):

@@ -108,7 +108,7 @@ def _character(match: re.Match[str]) -> str:
 
 def of_code(code: int) -> str:
     """Return the character of a number; a line break as it is written, no break of its own."""
-    if code == 10:  # noqa: PLR2004 - ASCII
+    if code == 10:
         return "\\n"
     if code > 0x10FFFF or 0xD800 <= code < 0xE000:
         return "\ufffd"

@@ -117,7 +117,8 @@ def _objects(line: str) -> Parts | None:
     parts: Parts = [(line[:at], "")] if rest.strip(" ,[") else []
     while True:
         parts += _lines_of(value, before)
-        at = _BETWEEN.match(line, end).end()  # type: ignore[union-attr] - it may be empty
+        between = _BETWEEN.match(line, end)
+        at = between.end() if between is not None else end
         if line[at : at + 1] != "{":
             break
         try:
@@ -226,7 +227,7 @@ def _breaks(line: str) -> Parts | None:
     match = _LAST_BREAK.search(line, max(0, len(line) - 64))
     if match is not None:
         line = line[: match.start()] + match[1]
-    elif len(_BREAK.findall(line)) < 2:  # noqa: PLR2004 - one may be a program's own
+    elif len(_BREAK.findall(line)) < 2:
         return None
     parts = _split(_BREAK, line) or [(line, "")]
     return [(_mended(_ESCAPE.sub(_escaped, part)), known) for part, known in parts]

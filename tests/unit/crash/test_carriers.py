@@ -15,10 +15,14 @@ from tests.unit.crash.carriers import CARRIERS, HOPELESS, LOG_DAEMONS, LOSSY, co
 _STAMPED = re.compile(r"\[ *\d+\.\d+\]")
 _CALLER = re.compile(r"^\[ *\d+\.\d+\]\[ *([CT]\d+)\]", re.MULTILINE)
 
+TWICE = "null_deref_4_15_two_consoles"
+"""Each line stands there twice; equal stamps tell so, which most carriers take away or change."""
+
 CLEAN = {
     path.stem: log
     for path in golden.files()
-    if (log := golden.split(path)[1].rstrip("\n"))
+    if path.stem != TWICE
+    and (log := golden.split(path)[1].rstrip("\n"))
     and all(_STAMPED.match(line) for line in log.split("\n"))
 }
 INTERLEAVED = {name for name, log in CLEAN.items() if len(set(_CALLER.findall(log))) > 1}
