@@ -52,9 +52,11 @@ class Entries(Sequence[Entry]):
     def __init__(self, console: Console) -> None:
         """Take the console; its text has been unfolded."""
         self._console = console
+        self._end = console.end
+        self._made: dict[int, Entry] = {}
 
     def __len__(self) -> int:
-        return self._console.end
+        return self._end
 
     @overload
     def __getitem__(self, at: int) -> Entry: ...
@@ -62,13 +64,16 @@ class Entries(Sequence[Entry]):
     def __getitem__(self, at: slice) -> list[Entry]: ...
     def __getitem__(self, at: int | slice) -> Entry | list[Entry]:
         if isinstance(at, slice):
-            return [self[n] for n in range(*at.indices(len(self)))]
-        if not -len(self) <= at < len(self):
-            raise IndexError(at)
-        at %= len(self)
-        text, context = self._console.bare(at)
-        program = "kernel" if context and context[:1] != FOREIGN else context[1:]
-        return Entry(self._console.number(at), text, program)
+            return [self[n] for n in range(*at.indices(self._end))]
+        made = self._made.get(at)
+        if made is None:
+            if not -self._end <= at < self._end:
+                raise IndexError(at)
+            place = at % self._end
+            text, context = self._console.bare(place)
+            program = "kernel" if context and context[:1] != FOREIGN else context[1:]
+            made = self._made[at] = Entry(self._console.number(place), text, program)
+        return made
 
     def __iter__(self) -> Iterator[Entry]:
         return (self[at] for at in range(len(self)))

@@ -9,7 +9,11 @@ from bot.crash.entry import Entry
 from bot.crash.event_row import Row
 
 _OURS = ("kernel", "")
-_PROGRAM = re.compile(r"(?!systemd(?:-\w{1,32})?\[)[\w.@/-]{1,64}\[\d{1,10}\]: ", re.ASCII)
+_PROGRAM = re.compile(
+    r"(?!systemd(?:-\w{1,32})?\[)[\w.@/-]{1,64}\[\d{1,10}\]: (?!segfault at |unhandled signal )",
+    re.ASCII,
+)
+"""How a program begins its lines; of one that dies the kernel itself speaks like that."""
 
 
 class Table:
