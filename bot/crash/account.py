@@ -199,4 +199,8 @@ def crash_headlines(console: Console) -> list[Headline]:
     hits = _scanner(frozenset()).hits(console.text)
     if not hits:
         return []
-    return [head for head in headlines(console, console.unfold(hits, _scanner(frozenset()).hits)) if head.literal]
+    return [
+        head
+        for head in headlines(console, console.unfold(hits, _scanner(frozenset()).hits))
+        if head.literal
+    ]

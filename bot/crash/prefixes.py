@@ -203,14 +203,15 @@ def bare(text: str, context: str = "") -> tuple[str, str]:
         rest = text.lstrip(" \t") if text[:1] in _BLANKS else text
         for need, match_of, origin in _ROWS[rest[:3]]:
             if need in rest and (match := match_of(rest)) is not None:
+                at, seen = origin(match)
+                stamped = origin is _printk and rest[at - 2 : at] == "] "
                 break
         else:
             break
-        at, seen = origin(match)
         text = rest[at:]
         if seen and (seen != STAMPED or not context):
             context = seen
-        if rest[at - 2 : at] == "] ":
+        if stamped:
             if ": " not in text or _BEHIND.match(text) is None:
                 break  # a second stamp is a line printed into another
         elif seen[:1] == FOREIGN:

@@ -31,9 +31,7 @@ _WRITTEN_INVISIBLE = re.compile(
 )
 _WRITTEN_MARKS = ("\\u200", "\\u206", "\\ufe", "\\uFE", "\\u00ad", "\\u00AD")
 
-_ENTITY = re.compile(
-    r"&(?:(amp|lt|gt|quot|apos|nbsp)|#(\d{1,6})|#[xX]([0-9a-fA-F]{1,5}));"
-)
+_ENTITY = re.compile(r"&(?:(amp|lt|gt|quot|apos|nbsp)|#(\d{1,6})|#[xX]([0-9a-fA-F]{1,5}));")
 _ENTITY_MARKS = ("&amp;", "&lt;", "&gt;", "&quot;", "&nbsp;", "&apos;", "&#")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": " "}
 _MAX_NESTED = 4
@@ -95,7 +93,7 @@ def _character(match: re.Match[str]) -> str:
 
 def of_code(code: int) -> str:
     """Return the character of a number; a line break as it is written, no break of its own."""
-    if code == 10:  # noqa: PLR2004 - ASCII
+    if code == 10:
         return "\\n"
     if code > 0x10FFFF or 0xD800 <= code < 0xE000:
         return "\ufffd"
