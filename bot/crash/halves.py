@@ -13,8 +13,10 @@ from typing import NamedTuple
 from bot.crash.spelling import clean, sample
 from bot.crash.wrapping import pieces
 
+MAX_OPEN = 64
+"""Messages of netconsole whose fragments are waited for."""
+
 _ROUNDS = 3
-_MAX_OPEN = 64
 _BYTES = re.compile(r'MESSAGE\\{0,16}" ?: ?\[')
 _SOFT = re.compile(r"=(?:3D|\n|\\{1,16}[rn]|<br)")
 _QUOTED = re.compile(r"=(?:[0-9A-F]{2}|\n|\\{1,16}[rn]|<br|$)")
@@ -36,6 +38,31 @@ class Item(NamedTuple):
     text: str
     context: str
     number: int
+
+
+class _Joined:
+    """Lines that are put together."""
+
+    def __init__(self) -> None:
+        self._items: list[Item] = []
+        self._texts: list[list[str]] = []
+
+    def begin(self, item: Item, text: str) -> int:
+        """Take a line with the words it begins with; return its place."""
+        self._items.append(item)
+        self._texts.append([text])
+        return len(self._items) - 1
+
+    def more(self, at: int, text: str) -> None:
+        """Add words to the line at a place."""
+        self._texts[at].append(text)
+
+    def items(self) -> list[Item]:
+        """Return the lines."""
+        return [
+            item._replace(text="".join(texts))
+            for item, texts in zip(self._items, self._texts, strict=True)
+        ]
 
 
 def cut_up(text: str) -> bool:
@@ -77,18 +104,19 @@ def _mail(items: list[Item]) -> list[Item]:
         return items
     if "=3D" not in text and _SOFT_LINE.search(text) is None:
         return items
-    joined: list[Item] = []
+    joined = _Joined()
     lead, soft = "", False
     for item in items:
+        soft_now = item.text.endswith("=")
+        line = item.text[:-1] if soft_now else item.text
         if soft:
-            first = joined[-1]
-            joined[-1] = first._replace(text=first.text[:-1] + item.text.removeprefix(lead))
+            joined.more(-1, line.removeprefix(lead))
         else:
-            match = _LEAD.match(item.text)
+            match = _LEAD.match(line)
             lead = match[0] if match else ""
-            joined.append(item)
-        soft = item.text.endswith("=")
-    return [item._replace(text=_decoded(item.text)) for item in joined]
+            joined.begin(item, line)
+        soft = soft_now
+    return [item._replace(text=_decoded(item.text)) for item in joined.items()]
 
 
 def _decoded(text: str) -> str:
@@ -102,45 +130,43 @@ def _characters(match: re.Match[str]) -> str:
 
 def _netconsole(items: list[Item]) -> list[Item]:
     """Put the fragments of one message together: they have the same number."""
-    joined: list[Item] = []
+    joined = _Joined()
     begun: dict[str, int] = {}
     for item in items:
         text = item.text
         match = _FRAGMENT.search(text) if text.count(",ncfrag=") == 1 else None
         if match is None:
-            joined.append(item)
+            joined.begin(item, text)
             continue
         rest = text[match.end() :]
         at = begun.get(match[2])
         if at is None:
-            if len(begun) >= _MAX_OPEN:
+            if len(begun) >= MAX_OPEN:
                 begun.clear()
-            begun[match[2]] = len(joined)
-            joined.append(item._replace(text=f"{text[: match.start()]}{match[1]};{rest}"))
+            begun[match[2]] = joined.begin(item, f"{text[: match.start()]}{match[1]};{rest}")
         else:
-            joined[at] = joined[at]._replace(text=joined[at].text + rest)
-    return joined
+            joined.more(at, rest)
+    return joined.items()
 
 
 def _containers(items: list[Item]) -> list[Item]:
     """Put the parts of a line together: all but the last are marked ``P``."""
-    joined: list[Item] = []
+    joined = _Joined()
     begun: dict[str, int] = {}
     for item in items:
         match = _CONTAINER.match(item.text)
         if match is None:
-            joined.append(item)
+            joined.begin(item, item.text)
             continue
         stream, mark = match.groups()
         at = begun.pop(stream, None)
         if at is None:
-            at = len(joined)
-            joined.append(item)
+            at = joined.begin(item, item.text)
         else:
-            joined[at] = joined[at]._replace(text=joined[at].text + item.text[match.end() :])
+            joined.more(at, item.text[match.end() :])
         if mark == "P":
             begun[stream] = at
-    return joined
+    return joined.items()
 
 
 JOINS: Sequence[Callable[[list[Item]], list[Item]]] = (_mail, _netconsole, _containers)

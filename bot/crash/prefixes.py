@@ -23,6 +23,9 @@ FOREIGN = "@"
 ROUNDS = 8
 """Prefixes that may stand in front of each other."""
 
+MAX_BEGINS = 20_000
+"""Beginnings of lines whose rows are remembered."""
+
 _KERNEL_TAGS = frozenset({"kernel", "kernel-", "-", "netconsole"})
 _OWN_WORDS = frozenset(
     {
@@ -38,7 +41,7 @@ _OWN = re.compile(r"[A-Z][A-Z0-9_]{1,15}|[rx]\d{1,2}")
 _STAMP = r"\[ {0,7}\d{1,10}\.\d{1,9}\]"
 _CALLER = r"\[ {0,12}([CT]\d{1,10})\]"
 _CALLED = rf"(?: ?{_CALLER})?(?: |$)"
-_PRINTK = re.compile(rf"(?:<\d{{1,2}}>)?{_STAMP}{_CALLED}")
+_PRINTK = rf"(?:<\d{{1,2}}>)?{_STAMP}{_CALLED}"
 _PLAIN_STAMP = re.compile(rf"{_STAMP}(?:{_CALLER})? ")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -74,8 +77,12 @@ class Prefix(NamedTuple):
     origin: Origin
 
 
+def _printk(match: re.Match[str]) -> tuple[int, str]:
+    return match.end(), match[1] or STAMPED
+
+
 def _kernel(match: re.Match[str]) -> tuple[int, str]:
-    return match.end(), (match[1] if match.re.groups else None) or STAMPED
+    return match.end(), STAMPED
 
 
 def _nobody(match: re.Match[str]) -> tuple[int, str]:
@@ -92,6 +99,8 @@ def _tag(match: re.Match[str]) -> tuple[int, str]:
     Applications write `2024-03-05 10:11:18 pool WARNING: ...`: there only an address is a host.
     """
     host, tag, pid = match[1], match[2], match[3]
+    if tag == "kernel":
+        return match.end(), STAMPED
     own = pid is None and (tag in _OWN_WORDS or _OWN.fullmatch(tag) is not None)
     if own and host and (match[0][0].isalpha() or _IS_ADDRESS.fullmatch(host)):
         return match.start(2), STAMPED
@@ -102,30 +111,38 @@ _DIGITS = tuple("0123456789")
 _LETTERS = tuple("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _WORDS = _LETTERS + _DIGITS
 _DATED = (*_MONTHS, *_DAYS, *_DIGITS)
+_STAMPS = ("[ ", *(f"[{digit}" for digit in _DIGITS))
+_BRACKETED = tuple(f"[{name[:2]}" for name in (*_MONTHS, *_DAYS))
 
 PREFIXES: tuple[Prefix, ...] = tuple(
     Prefix(begins, need, re.compile(pattern), origin)
     for begins, need, pattern, origin in (
-        # printk itself
-        (("<",), "", _PRINTK.pattern, _kernel),
-        (("[",), "", rf"{_CALLER}(?: |$)", _kernel),
+        # printk itself, and most lines of syslog
+        ((*_STAMPS, "<"), "", _PRINTK, _printk),
+        (_MONTHS, " kernel: ", rf"{_MONTH} [ \d]\d {_TIME} \S{{1,255}}+ kernel: ?(?:{_PRINTK})?", _printk),
+        (
+            ("2",), " kernel: ",
+            rf"\d{{4}}-\d\d-\d\dT{_TIME}[.\d]{{0,10}}(?:Z|[+-]\d\d:?\d\d) \S{{1,255}}+ kernel: ?(?:{_PRINTK})?",
+            _printk,
+        ),
+        (("[ ", "[C", "[T"), "", rf"{_CALLER}(?: |$)", _printk),
         (("<",), "", r"<\d{1,3}>(?=[^:]|$)", _kernel),
-        (("*",), "", rf"\*\* \d{{1,9}} printk messages dropped \*\* ?(?:{_PRINTK.pattern})?", _kernel),
-        (_LETTERS, " login: ", rf"\S.{{0,200}}? login: {_PRINTK.pattern}", _kernel),
+        (("*",), "", rf"\*\* \d{{1,9}} printk messages dropped \*\* ?(?:{_PRINTK})?", _printk),
+        (_LETTERS, " login: ", rf"\S.{{0,200}}? login: {_PRINTK}", _printk),
         # dmesg -T, -d, -e, -H, --time-format iso, -x; terminals that write the time
-        (("[",), ":", rf"\[{_DAY} {_MONTH} {{1,2}}\d{{1,2}} {_TIME} \d{{4}}\]{_CALLED}", _kernel),
-        (("[",), " < ", rf"\[ {{0,7}}\d{{1,10}}\.\d{{6}} < {{0,7}}\d{{1,9}}\.\d{{6}}>\]{_CALLED}", _kernel),
-        (("[",), "+", rf"\[ {{0,7}}\+\d{{1,9}}\.\d{{6}}\]{_CALLED}", _kernel),
-        (("[",), ":", rf"\[{_MONTH} {{0,2}}\d{{1,2}} \d\d:\d\d\]{_CALLED}", _kernel),
-        (("[",), ":", rf"\[{_ISO}\] ?", _nobody),
-        (_DIGITS, ",", rf"\d{{4}}-\d\d-\d\dT{_TIME},\d{{6}}[+-]\d\d:\d\d{_CALLED}", _kernel),
+        (_BRACKETED, ":", rf"\[{_DAY} {_MONTH} {{1,2}}\d{{1,2}} {_TIME} \d{{4}}\]{_CALLED}", _printk),
+        (_STAMPS, " < ", rf"\[ {{0,7}}\d{{1,10}}\.\d{{6}} < {{0,7}}\d{{1,9}}\.\d{{6}}>\]{_CALLED}", _printk),
+        (("[ ", "[+"), "+", rf"\[ {{0,7}}\+\d{{1,9}}\.\d{{6}}\]{_CALLED}", _printk),
+        (_BRACKETED, ":", rf"\[{_MONTH} {{0,2}}\d{{1,2}} \d\d:\d\d\]{_CALLED}", _printk),
+        (("[2",), ":", rf"\[{_ISO}\] ?", _nobody),
+        (_DIGITS, ",", rf"\d{{4}}-\d\d-\d\dT{_TIME},\d{{6}}[+-]\d\d:\d\d{_CALLED}", _printk),
         (("k", "u", "d", "s"), " :", r"(?:kern|user|daemon|syslog) {0,4}: ?[a-z]{3,6} {0,4}: ?", _kernel),
         # netconsole, extended: level, number, microseconds, flags, caller
         (
             _WORDS, ";",
             r"(?:\S{1,255} )?\d{1,4},\d{1,12},\d{1,18},[^,; ]{0,8}"
             r"(?:,(?!caller=)[^,;]{1,64}){0,8}(?:,caller=([CT]\d{1,10}))?(?:,[^,;]{1,64}){0,8};",
-            _kernel,
+            _printk,
         ),
         # files of containers
         (_DIGITS, " std", rf"{_ISO} std(?:out|err) [FP](?: |$)", _nobody),
@@ -136,10 +153,10 @@ PREFIXES: tuple[Prefix, ...] = tuple(
             r"(?:-|(?:\[[^\]]{0,512}\]){1,4}) ?",
             _field,
         ),
-        (_DATED, ": ", rf"{_DATE} +(?:((?!\[)\S{{1,255}}) +)?{_TAGGED}", _tag),
-        (_DATED, "[", rf"{_DATE} +(?:(?!\[)\S{{1,255}} +)?(?={_STAMP}|{_CALLER})", _nobody),
-        (_DATED, "kernel:", rf"{_DATE} +(?:\S{{1,255}} +){{2}}kernel: ?", _kernel),
-        (_DATED, "", rf"{_DATE} +{_ADDRESS} ", _kernel),
+        (_DATED, ": ", rf"{_DATE} {{1,16}}(?:((?!\[)\S{{1,255}}) {{1,16}})?{_TAGGED}", _tag),
+        (_DATED, "[", rf"{_DATE} {{1,16}}(?:(?!\[)\S{{1,255}} {{1,16}})?(?={_STAMP}|{_CALLER})", _nobody),
+        (_DATED, "kernel:", rf"{_DATE} {{1,16}}(?:\S{{1,255}} {{1,16}}){{2}}kernel: ?", _kernel),
+        (_DATED, "", rf"{_DATE} {{1,16}}{_ADDRESS} ", _kernel),
         (("k",), "kernel:", r"kernel: ?", _kernel),
         (_WORDS, " kernel: ", r"[\w.:-]{1,255} kernel: ", _kernel),
         (_WORDS, "]: ", _PROCESS, _field),
@@ -150,11 +167,25 @@ PREFIXES: tuple[Prefix, ...] = tuple(
 )  # fmt: skip
 """Every prefix that is known; where several fit, the first is taken off."""
 
-_BY_BEGIN: dict[str, tuple[Prefix, ...]] = {
-    begin: tuple(row for row in PREFIXES if begin in row.begins or begin[0] in row.begins)
-    for begin in sorted({begin for row in PREFIXES for begin in row.begins})
-}
+_Rows = tuple[tuple[str, Callable[[str], re.Match[str] | None], Origin], ...]
 
+
+class _Begins(dict[str, _Rows]):
+    """The rows that may fit a line, by its first three characters; found when first asked for."""
+
+    def __missing__(self, begin: str) -> _Rows:
+        rows = tuple(
+            (row.need, row.pattern.match, row.origin)
+            for row in PREFIXES
+            if begin.startswith(row.begins)
+        )
+        if len(self) < MAX_BEGINS:
+            self[begin] = rows
+        return rows
+
+
+_ROWS = _Begins()
+_TRIES = range(ROUNDS)
 _BLANKS = frozenset(" \t")
 
 
@@ -168,34 +199,24 @@ def bare(text: str, context: str = "") -> tuple[str, str]:
 
     ``context`` is what is known before. Nothing is taken from the words of a program.
     """
-    for _ in range(ROUNDS):
+    for _ in _TRIES:
         rest = text.lstrip(" \t") if text[:1] in _BLANKS else text
-        if rest[:1] == "[":
-            match = _PRINTK.match(rest)
-            if match is not None:
-                text, context = rest[match.end() :], match[1] or context or STAMPED
-                if _BEHIND.match(text) is None:
-                    break
-                continue
-        step = _step(rest)
-        if step is None:
+        for need, match_of, origin in _ROWS[rest[:3]]:
+            if need in rest and (match := match_of(rest)) is not None:
+                at, seen = origin(match)
+                stamped = origin is _printk and rest[at - 2 : at] == "] "
+                break
+        else:
             break
-        at, seen = step
         text = rest[at:]
         if seen and (seen != STAMPED or not context):
             context = seen
-            if seen[0] == FOREIGN:
-                break
+        if stamped:
+            if ": " not in text or _BEHIND.match(text) is None:
+                break  # a second stamp is a line printed into another
+        elif seen[:1] == FOREIGN:
+            break
     return text, context
-
-
-def _step(text: str) -> tuple[int, str] | None:
-    """Find the prefix with which ``text`` begins; return what its row tells."""
-    rows = _BY_BEGIN.get(text[:3]) or _BY_BEGIN.get(text[:1], ())
-    for _, need, pattern, origin in rows:
-        if (not need or need in text) and (match := pattern.match(text)) is not None:
-            return origin(match)
-    return None
 
 
 def of_tag(tag: str, pid: str | None = None) -> str:

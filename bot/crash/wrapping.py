@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from bot.crash.prefixes import FOREIGN, MAX_LINE, STAMPED, bare, of_tag
@@ -16,6 +17,9 @@ from bot.crash.spelling import clean, of_code
 
 MAX_DEPTH = 8
 """Wrappings inside each other that are opened."""
+
+MAX_TRIES = 3
+"""Opening braces of a line at which JSON may begin."""
 
 Parts = list[tuple[str, str]]
 """Lines, each with the context that is known of it; empty: none."""
@@ -31,7 +35,7 @@ class Wrapping(NamedTuple):
 _KEYS = ("log", "MESSAGE", "message", "msg", "line")
 _OBJECT = re.compile(r"\{\s{0,64}\"")
 _BETWEEN = re.compile(r"(?:\\{1,16}[nrt]|<br ?/?>|[\s,\]]){0,64}")
-_MAX_TRIES = 3
+_COLON = re.compile(r"\s{0,64}:\s{0,64}(?=\")")
 _MAX_STRINGS = 1000
 _DECODER = json.JSONDecoder()
 _HEX = re.compile(r"(?<!\\)(?:\\x[0-9a-f]{2})+")
@@ -101,33 +105,33 @@ def _bytes(match: re.Match[str]) -> str:
 
 def _objects(line: str) -> Parts | None:
     """Take the messages out of JSON objects, one or several in a row, behind whatever prefix."""
-    at = -1
-    for match in _OBJECT.finditer(line):
+    for match in islice(_OBJECT.finditer(line), MAX_TRIES):
         at = match.start()
-        try:
-            value, end = _DECODER.raw_decode(line, at)
-        except (ValueError, RecursionError):
-            if match.start() > 4 * MAX_LINE:
-                return None
-            continue
-        break
+        found = _decoded(line, at)
+        if found is not None:
+            break
     else:
         return None
     rest, before = bare(line[:at])
     parts: Parts = [(line[:at], "")] if rest.strip(" ,[") else []
-    while True:
+    while found is not None:
+        value, end = found
         parts += _lines_of(value, before)
         between = _BETWEEN.match(line, end)
         at = between.end() if between is not None else end
-        if line[at : at + 1] != "{":
-            break
-        try:
-            value, end = _DECODER.raw_decode(line, at)
-        except (ValueError, RecursionError):
-            break
+        found = _decoded(line, at) if line[at : at + 1] == "{" else None
     if line[at:].strip():
         parts.append((line[at:], before if before[:1] == FOREIGN else ""))
     return parts if parts != [(line, "")] else None
+
+
+def _decoded(line: str, at: int) -> tuple[object, int] | None:
+    """Return the JSON value that begins there, and its end; None if there is none."""
+    try:
+        value, end = _DECODER.raw_decode(line, at)
+    except (ValueError, RecursionError):
+        return None
+    return value, end
 
 
 def _lines_of(value: object, before: str) -> Parts:
@@ -180,18 +184,17 @@ def _of_fields(data: dict[str, object]) -> str:
 
 def _string(line: str) -> Parts | None:
     """Take the lines out of a JSON string: alone, of a key on a line of its own, behind words."""
-    at = line.index('"')
-    first = at
-    try:
-        value, end = _DECODER.raw_decode(line, at)
-        rest = line[end:].lstrip()
-        if rest[:1] == ":":
-            at = line.index('"', end)
-            if line[end:at].strip() != ":":
-                return None
-            value, end = _DECODER.raw_decode(line, at)
-    except (ValueError, RecursionError):
+    first = line.index('"')
+    found = _decoded(line, first)
+    if found is None:
         return None
+    value, end = found
+    colon = _COLON.match(line, end)
+    if colon is not None:
+        found = _decoded(line, colon.end())
+        if found is None:
+            return None
+        value, end = found
     if not isinstance(value, str) or line[end:].strip(" ,]}\t"):
         return None
     rest, before = bare(line[:first])
@@ -227,7 +230,7 @@ def _breaks(line: str) -> Parts | None:
     match = _LAST_BREAK.search(line, max(0, len(line) - 64))
     if match is not None:
         line = line[: match.start()] + match[1]
-    elif len(_BREAK.findall(line)) < 2:
+    elif len(_BREAK.findall(line)) < 2:  # one may be a program's own
         return None
     parts = _split(_BREAK, line) or [(line, "")]
     return [(_mended(_ESCAPE.sub(_escaped, part)), known) for part, known in parts]
