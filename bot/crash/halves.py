@@ -161,7 +161,8 @@ def _containers(items: list[Item]) -> list[Item]:
         stream, mark = match.groups()
         at = begun.pop(stream, None)
         if at is None:
-            at = joined.begin(item, item.text)
+            begin, end = match.span(2)
+            at = joined.begin(item, f"{item.text[:begin]}F{item.text[end:]}")
         else:
             joined.more(at, item.text[match.end() :])
         if mark == "P":

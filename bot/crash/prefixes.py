@@ -197,8 +197,11 @@ def is_stamp(prefix: str) -> bool:
 def bare(text: str, context: str = "") -> tuple[str, str]:
     """Strip what stands in front of the kernel's own line; return the line and its context.
 
-    ``context`` is what is known before. Nothing is taken from the words of a program.
+    ``context`` is what is known before; a line that a program wrote stays its own, whatever it
+    looks like.
     """
+    if context[:1] == FOREIGN:
+        return bare(text)[0], context
     for _ in _TRIES:
         rest = text.lstrip(" \t") if text[:1] in _BLANKS else text
         for need, match_of, origin in _ROWS[rest[:3]]:

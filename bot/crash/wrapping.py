@@ -85,7 +85,9 @@ def wrapped(text: str) -> bool:
 
 def run_on(line: str) -> bool:
     """Tell whether a line may hold several stamps."""
-    return line.count("] ") >= MIN_STAMPS and len(_RUN_ON.findall(line)) >= MIN_STAMPS
+    if line.count("] ") < MIN_STAMPS:
+        return False
+    return len(_RUN_ON.findall(line)) + (_STAMP.match(line) is not None) >= MIN_STAMPS
 
 
 def _mended(text: str) -> str:
