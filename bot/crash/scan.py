@@ -73,8 +73,12 @@ def _class_end(pattern: str, at: int) -> int:
     return end + 1
 
 
+MAX_WORDS = 32
+"""Different things that are told of one line."""
+
+
 class Hit(NamedTuple):
-    """A line, by its number from 0, what was found in it, in its order, and its text."""
+    """A line, by its number from 0, what was found in it, each once, and its text."""
 
     at: int
     words: tuple[str, ...]
@@ -110,12 +114,19 @@ class Scanner:
     def _by_re2(self, text: str) -> list[Hit]:
         data = text.encode("utf-8", errors="replace")
         hits: list[Hit] = []
-        number = before = end = 0
-        for match in self._compiled().finditer(data):
+        number = before = end = tried = 0
+        pattern = self._compiled()
+        matches = pattern.finditer(data)
+        while (match := next(matches, None)) is not None:
             at, stop = match.span()
             word = data[at:stop].decode("utf-8", errors="replace")
             if at < end:
-                hits[-1] = Hit(number, (*hits[-1].words, word), hits[-1].line)
+                last = hits[-1]
+                if word not in last.words:
+                    hits[-1] = last._replace(words=(*last.words, word))
+                tried += 1
+                if tried >= MAX_WORDS:  # each further search walks over the rest of the line
+                    matches = pattern.finditer(data, end)
                 continue
             number += data.count(b"\n", before, at)
             before = at
@@ -124,6 +135,7 @@ class Scanner:
                 end = len(data)
             line = data[data.rfind(b"\n", 0, at) + 1 : end].decode("utf-8", errors="replace")
             hits.append(Hit(number, (word,), line))
+            tried = 1
         return hits
 
     def _by_words(self, text: str) -> list[Hit]:
@@ -175,7 +187,8 @@ class _Words:
                 for match in pattern.finditer(line)
             }
             if found:
-                hits.append(Hit(number, tuple(found[at] for at in sorted(found)), line))
+                words_found = dict.fromkeys(found[at] for at in sorted(found))
+                hits.append(Hit(number, tuple(words_found)[:MAX_WORDS], line))
         return hits
 
     def odd(self, shapes: str) -> dict[str, list[str]]:
