@@ -43,7 +43,7 @@ MAX_AHEAD = 64
 MAX_HEADLINE = 320
 """Characters of a headline that are compared with the formats."""
 
-LOST = 8
+LOST = 64
 """Lines behind a headline that must have no context before it loses its own."""
 
 _MID_LINE = re.compile(r"\[ {0,7}\d{1,10}\.\d{6}\](?:\[ {0,12}([CT]\d{1,10})\])? ")
