@@ -17,7 +17,7 @@ from bot.crash.console import Console
 from bot.crash.entry import Entry
 from bot.crash.formats import INTRUDERS, LOOSE, scan_patterns, scan_words
 from bot.crash.reader import BOOTED, MAX_REPORTS, headlines, promising, read_headlines
-from bot.crash.report import EVENTS, NOTICES, USERLAND, CrashReport, Kind
+from bot.crash.report import EVENTS, NOTICES, USERLAND, CrashReport, Kind, Line
 from bot.crash.scan import Hit, Scanner
 from bot.crash.transport import FOREIGN
 from bot.crash.window import ALL_CPUS, INJECTION, Headline
@@ -52,9 +52,11 @@ class Entries(Sequence[Entry]):
     def __init__(self, console: Console) -> None:
         """Take the console; its text has been unfolded."""
         self._console = console
+        self._end = console.end
+        self._made: dict[int, Entry] = {}
 
     def __len__(self) -> int:
-        return self._console.end
+        return self._end
 
     @overload
     def __getitem__(self, at: int) -> Entry: ...
@@ -62,13 +64,16 @@ class Entries(Sequence[Entry]):
     def __getitem__(self, at: slice) -> list[Entry]: ...
     def __getitem__(self, at: int | slice) -> Entry | list[Entry]:
         if isinstance(at, slice):
-            return [self[n] for n in range(*at.indices(len(self)))]
-        if not -len(self) <= at < len(self):
-            raise IndexError(at)
-        at %= len(self)
-        text, context = self._console.bare(at)
-        program = "kernel" if context and context[:1] != FOREIGN else context[1:]
-        return Entry(self._console.number(at), text, program)
+            return [self[n] for n in range(*at.indices(self._end))]
+        made = self._made.get(at)
+        if made is None:
+            if not -self._end <= at < self._end:
+                raise IndexError(at)
+            place = at % self._end
+            text, context = self._console.bare(place)
+            program = "kernel" if context and context[:1] != FOREIGN else context[1:]
+            made = self._made[at] = Entry(self._console.number(place), text, program)
+        return made
 
     def __iter__(self) -> Iterator[Entry]:
         return (self[at] for at in range(len(self)))
@@ -88,8 +93,12 @@ class Account:
         """Whether enough crashes were read; the rest follows from them."""
         return len(self._crashes) >= MAX_REPORTS
 
-    def add(self, console: Console, after: int = 0) -> bool:
-        """Read a part; reports that begin up to line ``after`` are known. Tell if it is quiet."""
+    def add(self, console: Console, after: int = 0, until: int | None = None) -> bool:
+        """Read a part; tell if it is quiet.
+
+        Reports that begin up to line ``after`` are known. Those that begin behind line ``until``
+        are left to the next part, in which all their lines stand.
+        """
         kinds = self._kinds
         hits: Sequence[Hit] = _scanner(kinds).hits(console.text)
         if not hits or (len(console.text) > _LONG and not _promising(hits, kinds)):
@@ -97,21 +106,30 @@ class Account:
         hits = console.unfold(hits, _scanner(kinds).hits)
         heads = headlines(console, hits)
         crashes = read_headlines(console, heads, later=bool(self._crashes)) if heads else []
-        crashes = [crash for crash in crashes if crash.start > after and crash.kind in kinds]
+        crashes = self._new(crashes, self._crashes, after, until)
         if crashes and not self._crashes:
             crashes[0] = _explained(console, crashes[0])
         self._crashes += crashes
         if kinds & (NOTICES | USERLAND) or (not self._crashes and kinds & EVENTS):
-            found = [
-                other
-                for other in _others(console, hits, kinds)
-                if other.start > after and other.kind in kinds
-            ]
+            found = self._new(_others(console, hits, kinds), self._others, after, until)
             if found and not self._others:
                 first = _first(found)
                 found[first] = _explained(console, found[first])
             self._others += found
         return False
+
+    def _new(
+        self, read: Sequence[CrashReport], known: list[CrashReport], after: int, until: int | None
+    ) -> list[CrashReport]:
+        """Return those of ``read`` that are wanted, settled and not known yet."""
+        last = known[-1].start if known else 0
+        return [
+            report
+            for report in read
+            if report.kind in self._kinds
+            and max(after, last) < report.start
+            and (until is None or report.start <= until)
+        ]
 
     def reports(self) -> list[CrashReport]:
         """Return all in order; the first is the cause, later ones are marked as consequences."""
@@ -156,7 +174,15 @@ def _others(console: Console, hits: Sequence[Hit], kinds: frozenset[Kind]) -> li
         found += events.find(lines, places)
     if kinds & USERLAND:
         found += userland.find(lines, places)
+    found = [replace(report, evidence=_quoted(console, report)) for report in found]
     return sorted(found, key=lambda report: report.start)
+
+
+def _quoted(console: Console, report: CrashReport) -> tuple[Line, ...]:
+    """Return the evidence as it stood in the text, whatever carried it."""
+    return tuple(
+        replace(line, text=console.shown(console.place(line.number))) for line in report.evidence
+    )
 
 
 def _first(others: Sequence[CrashReport]) -> int:

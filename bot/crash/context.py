@@ -55,6 +55,11 @@ SIGNS: tuple[Row, ...] = (
     _sign("nvme", r"nvme nvme\d+: Abort status: 0x[0-9a-f]+", "disk"),
     _sign("superblock", r"EXT[234]-fs \([\w!.-]{1,40}\): (?:previous I/O error to superblock|I/O error "
           r"while writing superblock)", "disk"),
+    _sign("segfault at ", r".{1,16}\[\d{1,10}\]: segfault at [0-9a-f]{1,16} ip ", "program"),
+    _sign("traps: ", r"traps: .{1,16}\[\d{1,10}\] (?:trap |general protection )", "program"),
+    _sign("unhandled signal ", r".{1,16}\[\d{1,10}\]: unhandled signal \d", "program"),
+    _sign("unexpected fatal signal", r".{1,16}/\d{1,10}: potentially unexpected fatal signal \d",
+          "program"),
     _sign("temperature", r"thermal .{0,60}: .{0,40}temperature", "thermal"),
     _sign("thrott", r"(?:mce: )?CPU\d+: .{0,60}clock throttled", "thermal"),
     _sign("[Hardware Error]: ", r"(?:mce: |\{\d+\})?\[Hardware Error\]: (?!Run the above)",

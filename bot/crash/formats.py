@@ -66,7 +66,9 @@ class Look(Enum):
     )
     ALLOCATED = ((re.compile(rf"Allocated in {FUNC}"),), (_CALLS, FRAMES))
     POINTER_OR_TRACE = ((_TRAPPED, FRAMES), (_CALLS, FRAMES), (_OLD_WARNING,))
-    HEADLINE_THEN_TRACE = ((re.compile(rf"BUG: KASAN: [a-z\- ]+ in {FUNC}"), _CALLS, FRAMES),)
+    HEADLINE_THEN_TRACE = (
+        (re.compile(rf"BUG: KAS(?:AN|an): [a-z\- ]+ in {FUNC}"), _CALLS, FRAMES),
+    )
     HEADLINE_THEN_FRAMES = ((re.compile(rf"BUG: KFENCE: [a-z\- ]+ in {FUNC}"), FRAMES),)
     FRAMES_AND_ORIGIN = ((FRAMES, _ORIGIN, FRAMES),)
     INTERRUPTED = (
@@ -175,7 +177,7 @@ PAGES = (
     r"bad_page|free_hot|(?:free|put|get|update|release)_page|free_unref|^_*folio|truncate_inode_pages|"
     r"page_frag_free|alloc|vmap|page_owner"
 )
-WATCHDOG = r"watchdog|perf_event|_nmi|^nmi_|_pmu_|sched_clock|x86_perf"
+WATCHDOG = r"watchdog|perf_event|perf_prepare|_nmi|^nmi_|_pmu_|sched_clock|x86_perf"
 SLUB = (
     r"check_bytes|check_slab|check_pad|print_trailer|object_err|slab|debug_processing|"
     r"free_to_partial|consistency_checks|dump_stack"
@@ -199,6 +201,11 @@ _BUG = (
     row("BUG:", r"BUG: KASAN: (?P<what>[a-z\-]+) on address", "KASAN: {what} {access}",
         Kind.SANITIZER, details=(r".*(?P<access>Read|Write) of size [0-9]+",)),
     row("BUG:", r"BUG: KASAN: (?P<what>.*)", "KASAN: {what}", Kind.SANITIZER, broken=SPLIT),
+    *(row("BUG:", rf"BUG: KASan: {spelt} in @FUNC", f"KASAN: {what} {{access}} in {{frame}}",
+          Kind.SANITIZER, Look.HEADLINE_THEN_TRACE, alts=ACCESS, plumbing=TAGS,
+          details=(r".*(?P<access>Read|Write) of size [0-9]+",))
+      for spelt, what in (("use after free", "use-after-free"),
+                          ("out of bounds (?:access|on stack)", "out-of-bounds"))),
     row("BUG:", r"BUG: KMSAN: kernel-usb-infoleak in @FUNC", "KMSAN: kernel-usb-infoleak in {frame}",
         Kind.SANITIZER, Look.FRAMES_AND_ORIGIN, alts=("KMSAN origin in {origin}",),
         plumbing=f"alloc_skb|{USB}", traced=False),
@@ -289,6 +296,9 @@ _WARNING = (
              "kobject_"),
     _warning(r"WARNING: .*fs/proc/generic\.c.* (?:proc_register|at)",
              "WARNING: proc registration bug in {frame}", "proc_"),
+    row("WARNING:", r"WARNING: .*kernel/watchdog\.c.* watchdog_overflow_callback",
+        "BUG: hard lockup in {frame}", Kind.HARD_LOCKUP, Look.POINTER_THEN_TRACE, alts=STALL,
+        plumbing=WATCHDOG),
     _warning(r"WARNING: .*lib/refcount\.c.* (?:refcount_|at)", "WARNING: refcount bug in {frame}",
              "refcount|kobject_"),
     _warning(r"WARNING: .*kernel/locking/lockdep\.c.*lock_", "WARNING: locking bug in {frame}",
@@ -390,7 +400,7 @@ _PANICS = (
         Kind.PANIC, Look.TRACE, pick=Pick.STALL, alts=OVERFLOW, plumbing="bad_stack"),
     row("Kernel panic", _PANIC + r"Attempted to kill init!",
         "kernel panic: Attempted to kill init!", Kind.PANIC, traced=False),
-    row("Kernel panic", _PANIC + r"(?P<what>VFS: Unable to mount root.*|No (?:working )?init found)",
+    row("Kernel panic", _PANIC + r"(?P<what>VFS: Unable to mount root.*?(?= \]---|$)|No (?:working )?init found)",
         "kernel panic: {what}", Kind.PANIC, traced=False),
     row("Kernel panic", _PANIC + r"(?P<what>(?:Fatal |Unrecoverable )?(?:local )?[Mm]achine check|"
         r"Fatal hardware error|Timeout: Not all CPUs entered broadcast exception handler|"
@@ -526,6 +536,12 @@ _OTHERS = (
         plumbing=WATCHDOG),
     row("blocked for more than", r"^.{0,32}:[0-9]{1,10} blocked for more than [0-9]+ seconds\.?\s*$",
         "INFO: task hung in {frame}", Kind.HUNG_TASK, Look.TRACE, pick=Pick.HANG, alts=HANG),
+    *(row("Vector: ", rf"^cpu 0x[0-9a-f]{{1,4}}: Vector: (?:{vectors})\b", title, kind,
+          Look.POINTER_THEN_TRACE, alts=ACCESS, traced=False)
+      for vectors, title, kind in (
+          ("300|380|400|480", "BUG: unable to handle kernel paging request in {frame}", Kind.PAGE_FAULT),
+          ("700", "kernel BUG in {frame}", Kind.BUG),
+          ("[0-9a-f]{3,4}", "Exception in kernel mode in {frame}", Kind.OTHER))),
     row("Unhandled exception: IPSR", r"Unhandled exception: IPSR = ", "Unhandled exception in {frame}",
         Kind.OTHER, Look.POINTER_THEN_TRACE),
     row("Badness at ", r"^Badness at @SRC", "WARNING in {frame}", Kind.WARNING,
@@ -624,7 +640,8 @@ QUIET: dict[str, tuple[str, ...]] = {
 CONTINUES = re.compile(
     r"kernel BUG at rust/helpers/|invalid opcode: 0000|Kernel panic - not syncing|unregister_netdevice: waiting for|"
     r"PANIC: double fault|Internal error:|\bOops\b|illegal operation: 0|monitor event: 0|"
-    r"invalid operand: 0|Kernel BUG \[#|Kernel bad sw trap|INFO: (?:(?:Allocated|Freed) in |(?:Slab |Object )?0x)"
+    r"invalid operand: 0|Kernel BUG \[#|Kernel bad sw trap|INFO: (?:(?:Allocated|Freed) in |(?:Slab |Object )?0x)|"
+    r"^Watchdog detected hard LOCKUP"
 )
 """Headlines that may stand inside the report of another crash without ending it."""
 
@@ -633,7 +650,8 @@ ECHO = re.compile(
     r"invalid operand: 0|Kernel BUG \[#|Kernel bad sw trap|INFO: (?:(?:Allocated|Freed) in |(?:Slab |Object )?0x)|"
     r"Kernel panic - not syncing: (?:Fatal exception|Asynchronous SError|Kernel Fault|"
     r"Fatal hardware error|panic_on_warn|panic_on_|kernel: panic_on|hung_task|softlockup|"
-    r"[Hh]ard LOCKUP|RCU Stall|Machine halted|Oops|BUG!|Aiee|NMI|KASAN|kasan|UBSAN|KFENCE)"
+    r"[Hh]ard LOCKUP|RCU Stall|Machine halted|Oops|BUG!|Aiee|NMI|KASAN|kasan|UBSAN|KFENCE)|"
+    r"^Watchdog detected hard LOCKUP"
 )
 """Of these, the ones that are the same crash said again, not a further one."""
 

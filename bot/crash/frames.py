@@ -34,7 +34,7 @@ OLD_FRAME = re.compile(r"\s{0,8}\[<[0-9a-f]{8,16}>\] (?:\? )?[a-zA-Z0-9_.]+\+0x"
 """A frame of the kernels that printed a trace without announcing it."""
 
 POINTER = re.compile(
-    r"(?:IP:? |NIP:? |pc :? ?|[Pp][Cc] is at:? |[Ee]?[Ii][Pp] is at "
+    r"(?:IP:? |NIP:? |pc :? ?|pc: [0-9a-f]{16}: |[Pp][Cc] is at:? |[Ee]?[Ii][Pp] is at "
     r"|E?IP: {1,6}[0-9a-f]{4}:(?=\[\w+\+)"
     r"|epc {0,3}: (?:[0-9a-f]{8,16} )?|TPC: <|IAOQ\[0\]: |(?:ERA|era) {0,3}: (?:[0-9a-f]{16} )?"
     r"|Krnl PSW : [0-9a-f]{8,16} [0-9a-f]{8,16} \(?)"
@@ -96,7 +96,8 @@ _DETAIL = re.compile(
 )
 _RESOLVED = re.compile(
     r"\.?\b(?P<raw>[a-zA-Z0-9_]{1,128}(?:\.[a-zA-Z0-9_.]{1,64})?) "
-    rf"\((?:\./)?{_SOURCE}[^)]{{0,200}}\)(?: (?:\[)?(?P<module>[a-zA-Z0-9_]+)\]?)?"
+    rf"\((?:\./)?{_SOURCE}[^()]{{0,200}}(?:\([^()]{{0,80}}\)[^()]{{0,200}}){{0,8}}\)"
+    r"(?: (?:\[)?(?P<module>[a-zA-Z0-9_]+)\]?)?"
 )
 _INLINE = re.compile(rf"\s{{0,4}}(?P<raw>[a-zA-Z0-9_]+) {_SOURCE} \[inline\]")
 

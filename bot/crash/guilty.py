@@ -22,6 +22,12 @@ from bot.crash.skips import ANCHORS, CROSS_CALL, HANG_GROUPS, HANG_SKIP, rule_of
 from bot.crash.window import Window
 
 MAX_SKIPPED = 64
+_PASSED = {
+    Pick.HANG: "how it waits, not what for",
+    Pick.STALL: "above the point where work is dispatched: chance",
+}
+"""Why frames on top of the guilty one are passed over that no rule skips."""
+
 _MIXED = "another call trace is printed into this one"
 
 
@@ -166,7 +172,14 @@ class _Walk:
                 self.skipped.append(known)
 
     def _close(self) -> None:
-        self.found.append(_pick(self.suspects, self.entry.pick))
+        guilty = _pick(self.suspects, self.entry.pick)
+        rule = _PASSED.get(self.entry.pick)
+        if guilty is not None and rule is not None:
+            for suspect in self.suspects:
+                if suspect.line >= guilty.line or len(self.skipped) >= MAX_SKIPPED:
+                    break
+                self.skipped.append(Skipped(function=suspect.function, rule=rule))
+        self.found.append(guilty)
         self.suspects = []
 
 

@@ -10,12 +10,18 @@ from bot.crash.report import Kind
 
 _VICTIM = r"\((?P<victim>.{1,40}?)\)"
 _KILLED = (
-    rf"Kill(?:ed)? process (?P<pid>\d+)(?:, UID (?P<uid>\d+),)? {_VICTIM}"
+    rf"Kill(?:ed)? process (?P<pid>\d+)(?:, UID (?P<uid>\d+),)? {_VICTIM}(?:, UID (?P<uid2>\d+))?"
     r"(?:,? (?:total-vm|vsz): ?(?P<total_vm>\d+ ?kB)(?:, anon-rss: ?(?P<anon_rss>\d+ ?kB))?"
     r"(?:, file-rss: ?(?P<file_rss>\d+ ?kB))?(?:, shmem-rss:\d+kB)?"
-    r"(?:,? UID:(?P<uid2>\d+))?(?:.{0,40}oom_score_adj:(?P<victim_score_adj>-?\d+))?"
+    r"(?:,? UID:(?P<uid3>\d+))?(?:.{0,40}oom_score_adj:(?P<victim_score_adj>-?\d+))?"
     r"|,? score \d+ |\.?\s*$)"
 )
+_EVENT = (
+    r"(?:\s{0,8}(?:\d{1,4}[smhd]\w{0,8}\s{1,16})?Warning\s{1,16}OOMKilling\s{1,16}"
+    r"(?:[\w./-]{1,80}\s{1,16}){0,3})?"
+)
+"""How Kubernetes passes the kernel's line on, as an event of the node."""
+
 _CHOSEN = rf"Kill process (?P<pid>\d+) {_VICTIM}(?: score \d+)? or sacrifice (?:a )?child"
 _GFP = r"(?:gfp_mask|mode)[:=](?P<mode>0x[0-9a-f]+(?:\([\w|]{1,300}\))?)"
 _OOM = {"family": "oom", "same": ("pid",), "reach": 8000, "alts": ("oom-kill",)}
@@ -43,16 +49,16 @@ _MEMORY_KILLS = (
     row("killed as a result of limit of", r"Task in (?P<cgroup>\S{1,1000}) killed as a result of "
         r"limit of (?P<limit_cgroup>\S{1,1000})", "OOM kill in memory cgroup", Kind.OOM, rank=1,
         closes=False, facts=_MEMCG, broken=_TOLD, **_OOM),
-    row("emory cgroup out of memory", rf"[Mm]emory cgroup out of memory: {_CHOSEN}",
+    row("emory cgroup out of memory", rf"{_EVENT}[Mm]emory cgroup out of memory: {_CHOSEN}",
         "OOM kill of {victim} in memory cgroup", Kind.OOM, rank=3, closes=False, facts=_MEMCG,
         **_OOM),
-    row("emory cgroup out of memory", rf"[Mm]emory cgroup out of memory: {_KILLED}",
+    row("emory cgroup out of memory", rf"{_EVENT}[Mm]emory cgroup out of memory: {_KILLED}",
         "OOM kill of {victim} in memory cgroup", Kind.OOM, rank=3, facts=_MEMCG, **_DONE),
     row("Out of memory", r"Out of memory and no killable processes",
         "OOM: no killable processes", Kind.OOM, rank=4, **_OOM),
     row("Out of memory", rf"Out of memory(?: \([^)]{{1,40}}\))?: {_CHOSEN}",
         "OOM kill of {victim}", Kind.OOM, rank=2, closes=False, **_OOM),
-    row("Out of memory", rf"Out of memory(?: \([^)]{{1,40}}\))?: {_KILLED}",
+    row("Out of memory", rf"{_EVENT}Out of memory(?: \([^)]{{1,40}}\))?: {_KILLED}",
         "OOM kill of {victim}", Kind.OOM, rank=2, **_DONE),
     row("Out of Memory", rf"Out of Memory: {_KILLED}", "OOM kill of {victim}", Kind.OOM, rank=2,
         **_OOM),

@@ -23,9 +23,9 @@ _COMM = re.compile(
     r"(?= +(?:Kdump:|Not tainted|Tainted:|\d)|\s*$)"
 )
 _VERSION = re.compile(_TAINT)
-_OLD_CPU = re.compile(rf"^CPU: {{1,6}}(?P<cpu>\d+) {{1,6}}{_TAINT}")
-_FLAGS = re.compile(r"^EFLAGS: [0-9a-f]{8} {1,4}\((?P<release>\d+\.\d+[^\s)]*)")
-_PROCESS = re.compile(r"^ ?Process (?P<comm>.{1,32}?) \(pid: (?P<pid>\d+), ")
+_OLD_CPU = re.compile(rf"^ {{0,3}}CPU: {{1,6}}(?P<cpu>\d+) {{1,6}}{_TAINT}")
+_FLAGS = re.compile(r"^ {0,3}EFLAGS: [0-9a-f]{8} {1,4}\((?P<release>\d+\.\d+[^\s)]*)")
+_PROCESS = re.compile(r"^ {0,3}Process (?P<comm>.{1,32}?) \(pid: (?P<pid>\d+), ")
 _IA64 = re.compile(r"^Pid: (?P<pid>\d+), CPU (?P<cpu>\d+), comm: +(?P<comm>.{1,32})")
 _TASK_OF = re.compile(
     r"^TASK = [0-9a-f]+\[(?P<pid>\d+)\] '(?P<comm>.{1,32}?)' THREAD: \w+(?: CPU: (?P<cpu>\d+))?"
@@ -34,10 +34,13 @@ _TAINT_WORDS = re.compile(r"Tainted: (?P<taint>[A-Z][A-Z ]{0,40}?) +(?:\[|,|\d|-
 _LINUX = re.compile(r"Linux version (?P<release>\d+\.\S+)")
 _HARDWARE = re.compile(r"Hardware name: ?(?P<hardware>.{1,200})")
 _OLD_HARDWARE = re.compile(r" #\d+ +(?P<hardware>[A-Z][^,#]{3,80}/\S.{0,60})$")
-_CPU = re.compile(r"^CPU:? (?P<cpu>\d+)\s*$")
+_CPU = re.compile(r"^ {0,3}CPU:? {1,6}(?P<cpu>\d+)\s*$")
 _STUCK = re.compile(r"CPU#(?P<cpu>\d+)(?: stuck|!)")
+_WARNED = re.compile(r"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at ")
 _DEAD = re.compile(r"LOCKUP on cpu (?P<cpu>\d+)")
 _LOCKED = re.compile(r"stuck for \d+s! \[(?P<comm>.{1,32}):(?P<pid>\d+)\]")
+_STALLED = re.compile(r"stall on CPU (?P<cpu>\d+)\b")
+_WAITED_FOR = re.compile(r"^(?:rcu: )?\s{0,16}(?P<cpu>\d{1,5})-[.!O?Nf]")
 _BLOCKED = re.compile(r"INFO: task (?P<comm>.{1,32}):(?P<pid>\d+) (?:blocked|can't die)")
 
 _OF_HEADLINE = (
@@ -46,6 +49,7 @@ _OF_HEADLINE = (
     ("blocked", (_BLOCKED,)),
     ("INFO: task ", (_BLOCKED,)),
     ("LOCKUP on cpu", (_DEAD,)),
+    ("stall on CPU ", (_STALLED,)),
 )
 """What headlines tell about the task: it is the one that hangs, not the one that noticed."""
 
@@ -86,12 +90,40 @@ for _arch, _words, _pattern in _REGISTERS:
         _ARCHITECTURES.setdefault(_mark, []).append((_arch, re.compile(_pattern)))
 
 _ENTRIES = (
-    ("entry_SYSCALL_64", "x86_64"), ("system_call_fastpath", "x86_64"), ("el0", "arm64"),
-    ("el1", "arm64"), ("ret_fast_syscall", "arm"), ("unwind_backtrace", "arm"),
-    ("system_call_exception", "ppc64"), ("ret_from_kernel_thread", "ppc64"),
-    ("entry_INT80_32", "i386"), ("handle_riscv", "riscv64"),
+    ("entry_SYSCALL_64", "x86_64"), ("system_call_fastpath", "x86_64"),
+    ("x86_64_start_kernel", "x86_64"), ("__x64_sys_", "x86_64"), ("x64_sys_call", "x86_64"),
+    ("do_syscall_64", "x86_64"), ("ret_from_fork_asm", "x86_64"), ("el0", "arm64"),
+    ("el1", "arm64"), ("__arm64_sys_", "arm64"), ("ret_fast_syscall", "arm"),
+    ("unwind_backtrace", "arm"), ("system_call_exception", "ppc64"),
+    ("ret_from_kernel_thread", "ppc64"), ("entry_INT80_32", "i386"), ("handle_riscv", "riscv64"),
 )  # fmt: skip
 """Functions that only one architecture has, by how they begin."""
+
+_LAST = 16
+"""Frames of the end of a trace that are looked at: the kernel is entered there."""
+
+_BY_LINE: tuple[tuple[str, str, str], ...] = (
+    ("ARM", r"(?:Oops|Internal error).{0,60}\] (?:[A-Z]{2,12} ){0,3}ARM\s*$", "arm"),
+    ("epc == ", r"^CPU \d+ Unable to handle kernel .{0,80}, epc == [0-9a-f]{8},", "mips"),
+    ("Faulting instruction", r"^Faulting instruction address: 0x[0-9a-f]{12,16}", "ppc64"),
+    (": Vector: ", r"^cpu 0x[0-9a-f]{1,4}: Vector: .{1,60} at \[c[0-9a-f]{15}\]", "ppc64"),
+    (" from ", r"unwind_backtrace\b.{0,40} from |^ {0,4}\[<[0-9a-f]{8}>\] ?\(.{1,90} from \[<", "arm"),
+    ("dump_backtrace+", r"^ {1,4}dump_backtrace\+0x", "arm64"),
+    ("[<ffff", r"^.{0,64}\[<ffff(?:ffc0|0000|8000)[0-9a-f]{8}>\] (?:\? )?[a-z_]\w*[.+]", "arm64"),
+    ("[<ffffffff", r"^.{0,64}\[<ffffffff(?:8[1-9a-f]|[9abc][0-9a-f])[0-9a-f]{6}>\] (?:\? )?[a-z_]\w*[.+]",
+     "x86_64"),
+    ("at addr ffff888", r"(?:Read|Write) of size \d+ at addr ffff888[0-9a-f]{9} ", "x86_64"),
+    ("[<ffffffff80", r"^.{0,24}\[<ffffffff80[0-9a-f]{6}>\] (?:\? )?(?:walk_stackframe|dump_backtrace)[.+]",
+     "riscv64"),
+)  # fmt: skip
+"""Lines that give the architecture away where no registers were printed: a word, the pattern.
+
+Modern 64-bit kernels keep their text in ranges that differ: x86-64 from ffffffff81000000, arm64
+from ffff000000000000 or ffffffc000000000.
+"""
+_BY_LINES = tuple((word, re.compile(pattern), arch) for word, pattern, arch in _BY_LINE)
+
+_MAX_LOOKED_AT = 64
 
 _BY_RELEASE = tuple(
     (re.compile(pattern), arch)
@@ -132,7 +164,11 @@ def machine(booted: str, window: Window, frames: Sequence[Frame]) -> dict[str, A
                     break
     if "release" not in found and booted:
         _read(booted, (_LINUX,), found)
-    return _finished(found, frames)
+    if "cpu" not in found:
+        _read(texts[0], (_WARNED,), found)
+        for text in texts[1:4] if "self-detected" in texts[0] else ():
+            _read(text, (_WAITED_FOR,), found)
+    return _finished(found, frames, texts[: min(window.keep, _MAX_LOOKED_AT)])
 
 
 def _of_task(text: str, found: dict[str, Any]) -> None:
@@ -146,9 +182,11 @@ def _of_task(text: str, found: dict[str, Any]) -> None:
             _read(text, patterns, found)
 
 
-def _finished(found: dict[str, Any], frames: Sequence[Frame]) -> dict[str, Any]:
+def _finished(
+    found: dict[str, Any], frames: Sequence[Frame], texts: Sequence[str]
+) -> dict[str, Any]:
     if "arch" not in found:
-        arch = _of_names(frames, found.get("release", ""))
+        arch = _of_names(frames, found.get("release", "")) or _of_lines(texts)
         if arch is not None:
             found["arch"] = arch
     for number in ("pid", "cpu"):
@@ -184,8 +222,19 @@ def _read(text: str, patterns: Sequence[re.Pattern[str]], found: dict[str, Any])
 
 def _of_names(frames: Sequence[Frame], release: str) -> str | None:
     """Return the architecture that the last frames or the name of the release give away."""
-    for frame in (*frames[:2], *frames[-6:]):
+    for frame in (*frames[:2], *frames[-_LAST:]):
         for begin, arch in _ENTRIES:
             if frame.raw.startswith(begin):
                 return arch
     return next((arch for pattern, arch in _BY_RELEASE if pattern.search(release)), None)
+
+
+def _of_lines(texts: Sequence[str]) -> str | None:
+    """Return the architecture that a line of the report gives away."""
+    region = "\n".join(texts)
+    for word, shape, name in _BY_LINES:
+        if word not in region:
+            continue
+        if any(word in text and shape.search(text[:200]) is not None for text in texts):
+            return name
+    return None

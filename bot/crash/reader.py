@@ -17,6 +17,7 @@ from bot.crash.formats import (
     DRIVER,
     ECHO,
     INTRUDERS,
+    LOOSE,
     PROGRAM,
     QUIET,
     UNNAMED,
@@ -24,11 +25,12 @@ from bot.crash.formats import (
     by_literal,
     scan_words,
 )
-from bot.crash.frames import parse, place
+from bot.crash.frames import name_of, parse, place
 from bot.crash.guilty import Suspect, Verdict, judge
 from bot.crash.machine import machine
 from bot.crash.report import CrashReport, Frame, Kind, Line
 from bot.crash.scan import Hit, needed
+from bot.crash.skips import rule_of
 from bot.crash.titles import anonymous, stamped
 from bot.crash.trace import broken_trace, trace_of
 from bot.crash.transport import FOREIGN, STAMPED, bare, clean, pieces
@@ -49,11 +51,19 @@ LOST = 64
 _MID_LINE = re.compile(r"\[ {0,7}\d{1,10}\.\d{6}\](?:\[ {0,12}([CT]\d{1,10})\])? ")
 _SOURCE = re.compile(r"\b(?:at|in) ([\w./-]{1,200}\.(?:c|h|rs|S):\d{1,7})")
 _OLD_GUESS = re.compile(r"\s*(?:<\w+> +)?\[<[0-9a-f]+>\] \? ")
+_NO_RETURN = re.compile(r"\? [\w.]{1,128}\+0x(?:0|([0-9a-f]{1,8}))/0x(?(1)\1\b|[0-9a-f])")
+"""A guess at the first byte of a function, or behind its last."""
+
 _CLOSING = ("---[ end ", "Rebooting in", "Kernel Offset:")
 
 
 BOOTED = "Linux version "
 """How the line begins with which a kernel comes up."""
+
+
+def _held(words: tuple[str, ...], text: str) -> tuple[str, ...]:
+    """Add the literals that were looked for with more words: what was found may overlap them."""
+    return (*words, *[literal for literal in LOOSE if literal in text])
 
 
 @lru_cache(maxsize=4096)
@@ -84,13 +94,25 @@ def headlines(console: Console, hits: Sequence[Hit]) -> list[Headline]:
         if context[:1] == FOREIGN:
             continue
         short = text[:MAX_HEADLINE]
-        for literal in _literals(words):
+        for literal in _literals(_held(words, text)):
             if literal in text and not _hushed(literal, short):
-                found.append(_placed(console, at, literal))
+                head = _placed(console, at, literal)
+                if found and _doubled(console, found[-1], head):
+                    found.pop()
+                found.append(head)
                 break
         else:
             _remark(console, Headline(at, text, context, ""), words, found)
     return found
+
+
+def _doubled(console: Console, before: Headline, head: Headline) -> bool:
+    """Tell whether two consoles wrote into one log, each line twice: the later one goes on."""
+    return (
+        head.at == before.at + 1
+        and bool(head.context)
+        and console.lines[before.at] == console.lines[head.at]
+    )
 
 
 def promising(hit: Hit) -> bool:
@@ -99,7 +121,7 @@ def promising(hit: Hit) -> bool:
         text, context = bare(piece, known)
         if context[:1] == FOREIGN:
             continue
-        for literal in _literals(hit.words):
+        for literal in _literals(_held(hit.words, text)):
             if literal in text and not _hushed(literal, text[:MAX_HEADLINE]):
                 head = Headline(hit.at, text, context, literal)
                 if _rows(head) or _kernels(head):
@@ -152,8 +174,10 @@ def _shared(console: Console, at: int, context: str) -> str:
 
     What takes prefixes off leaves the one that stands behind words of people or of a template.
     """
+    if not context or (at + 1 < console.end and console.lines[at + 1][:1] == "["):
+        return context
     behind = range(at + 1, min(at + 1 + LOST, console.end))
-    if not context or not behind or any(console.bare(line)[1] for line in behind):
+    if not behind or any(console.bare(line)[1] for line in behind):
         return context
     return ""
 
@@ -325,7 +349,7 @@ class _Case:
         verdict = judge(window, entry)
         if verdict.broken or all(verdict.suspects) or not self._guesswork():
             return verdict
-        sure = [text.replace("? ", "", 1) if n else text for n, text in enumerate(window.texts)]
+        sure = [text if n == 0 else _trusted(text) for n, text in enumerate(window.texts)]
         guessed = Window(sure, window.places)
         guessed.keep = window.keep
         return judge(guessed, entry)
@@ -387,6 +411,11 @@ class _Case:
         return self.console.number(window.places[last])
 
 
+def _trusted(text: str) -> str:
+    """Take the kernel's doubt off a frame, unless it is where a call can never return to."""
+    return text if _NO_RETURN.search(text) is not None else text.replace("? ", "", 1)
+
+
 def _names(entry: Format, groups: dict[str, str], verdict: Verdict) -> dict[str, str]:
     found = [suspect.function if suspect else "corrupted" for suspect in verdict.suspects]
     names = dict(groups)
@@ -413,7 +442,11 @@ def _alternatives(
 
 
 def _function(entry: Format, names: dict[str, str]) -> str | None:
+    """Return the guilty function; where the trace was lost, the one that the headline names."""
     for key in ("frame", "func", "name"):
         if f"{{{key}}}" in entry.title:
-            return names[key] if names[key] not in ("", "corrupted") else None
+            if names[key] not in ("", "corrupted"):
+                return names[key]
+            told = names.get("func", "")
+            return name_of(told) if told and rule_of(told, entry.plumbing) is None else None
     return None

@@ -124,7 +124,7 @@ class Evidence:
     """A line before the crash that may explain it: a hypothesis, never a finding.
 
     ``kind`` is one of ``memory-pressure``, ``disk``, ``thermal``, ``machine-check``,
-    ``time-jump``, ``firmware``, ``limit``; ``line`` counts from 1.
+    ``time-jump``, ``firmware``, ``limit``, ``program`` (one died); ``line`` counts from 1.
     """
 
     kind: str

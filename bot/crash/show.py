@@ -24,7 +24,7 @@ MAX_SHOWN = 14
 """Frames of a trace that are shown: the first, and those around the guilty one."""
 
 MAX_FOLLOWING = 5
-"""The same for a report that follows from another."""
+"""The same for a report that follows from another, or that no function is to blame for."""
 
 MAX_LINE = 150
 """Characters of a line of the text that are shown, those around what matters."""
@@ -53,14 +53,15 @@ _PARTS: Mapping[str, type[_Part]] = {
 
 def lines(report: CrashReport) -> list[Styled]:
     """Return ``report`` as (style, text) pairs, most important first. Colours are the caller's."""
+    # Of an OOM kill or a dying disk the trace says little, the victim and the device everything.
+    told = [(*_why(report), *_trace(report), *_context(report)), tuple(_facts(report))]
+    first, second = reversed(told) if report.kind in EVENTS else told
     return [
         ("headline", report.title),
         *_warnings(report),
         *_guilty(report),
-        *_why(report),
-        *_trace(report),
-        *_context(report),
-        *_facts(report),
+        *first,
+        *second,
         ("dim", _row("signature", report.signature)),
         ("dim", _row("found in", f"{_lines(report.start, report.end)} of the text")),
     ]
@@ -76,7 +77,7 @@ def _lines(start: int, end: int) -> str:
 
 def _warnings(report: CrashReport) -> Iterator[Styled]:
     if report.consequence:
-        yield "dim", _row("follows", "came after the crash above: look at that one first")
+        yield "dim", _row("follows", "came after the one above: look at that first")
     if report.kind in NOTICES:
         yield "dim", _row("notice", "the kernel took note of something; nothing crashed")
     if report.corrupted:
@@ -89,10 +90,21 @@ def _warnings(report: CrashReport) -> Iterator[Styled]:
 
 def _guilty(report: CrashReport) -> Iterator[Styled]:
     if report.function is not None:
-        name = f"{report.function}{_module(report.module)}{_at(report.location)}"
-        yield "guilty", _row("guilty", name)
+        own = _is_its_own_place(report)
+        place = _at(report.location) if own else ""
+        yield "guilty", _row("guilty", f"{report.function}{_module(report.module)}{place}")
+        if report.location and not own:
+            yield "fact", _row("raised at", report.location)
     elif report.kind not in EVENTS | NOTICES | USERLAND:  # in those often nobody is to blame
         yield "guilty", _row("guilty", "unknown: the text names no function")
+
+
+def _is_its_own_place(report: CrashReport) -> bool:
+    """Tell whether ``location`` is in the guilty function, not where the complaint was raised."""
+    place, function = report.location or "", report.function or ""
+    return report.kind in USERLAND or any(
+        place in line.text and function in line.text for line in report.evidence
+    )
 
 
 def _module(name: str | None) -> str:
@@ -134,7 +146,8 @@ def _trace(report: CrashReport) -> Iterator[Styled]:
             rows.append(("dim", "skipped", f"{text} ({rules[frame.function]})"))
         else:
             rows.append(("frame", "", text))
-    yield from _labelled(_shortened(rows, MAX_FOLLOWING if report.consequence else MAX_SHOWN))
+    few = report.consequence or report.kind in EVENTS
+    yield from _labelled(_shortened(rows, MAX_FOLLOWING if few else MAX_SHOWN))
     doubted = len(report.trace) - len(frames)
     if doubted:
         yield "dim", _row("left out", f"{_count(doubted)} that the kernel only guesses")

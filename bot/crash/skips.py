@@ -177,7 +177,7 @@ HANG_GROUPS = (
 
 HANG_SKIP = re.compile(
     "sched|_lock|_slowlock|down|rwsem|completion|kthread|wait|synchronize|context_switch|"
-    "__switch_to|cancel_delayed_work|rcu_barrier"
+    "__switch_to|cancel_delayed_work|rcu_barrier|ktime_get|wake_function|wake_up_"
 )
 """For hung tasks: the ways of waiting, which are not what is being waited for."""
 

@@ -9,7 +9,11 @@ from bot.crash.entry import Entry
 from bot.crash.event_row import Row
 
 _OURS = ("kernel", "")
-_PROGRAM = re.compile(r"(?!systemd(?:-\w{1,32})?\[)[\w.@/-]{1,64}\[\d{1,10}\]: ", re.ASCII)
+_PROGRAM = re.compile(
+    r"(?!systemd(?:-\w{1,32})?\[)[\w.@/-]{1,64}\[\d{1,10}\]: (?!segfault at |unhandled signal )",
+    re.ASCII,
+)
+"""How a program begins its lines; of one that dies the kernel itself speaks like that."""
 
 
 class Table:
@@ -57,6 +61,6 @@ def ours(entry: Entry) -> bool:
 
 
 def groups(match: re.Match[str]) -> dict[str, str]:
-    """Return the groups that hold something; ``name2`` is another place of ``name``."""
+    """Return the groups that hold something; ``name2`` and ``name3`` are other places of ``name``."""
     found = match.groupdict()
-    return {name.removesuffix("2"): text.strip() for name, text in found.items() if text}
+    return {name.rstrip("23"): text.strip() for name, text in found.items() if text}

@@ -13,7 +13,8 @@ SAMPLE = 40_000
 
 _ESC = r"(?:\x1b|#033|\^\[|\\{1,16}(?:u001[bB]|x1[bB]|033|e))"
 _ANSI = re.compile(_ESC + r"\[[0-9;?]{0,16}[A-Za-z]")
-_ANSI_MARKS = ("\x1b", "033[", "u001b[", "u001B[", "x1b[", "x1B[", "^[[", "\\e[")
+_OCTAL_ESC = re.compile(r"#033\[")
+_WRITTEN_ESC = ("033[", "u001b[", "u001B[", "x1b[", "x1B[", "\\e[")
 
 _INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufe0f\xad\ufeff"
 _PLAIN: dict[str, str] = {
@@ -25,16 +26,15 @@ _PLAIN: dict[str, str] = {
     "\u2014": "--",
     "\u2026": "...",
 }
-_ODD = re.compile(f"[{''.join(_PLAIN)}]")
 _WRITTEN_INVISIBLE = re.compile(
     r"\\{1,16}u(?:200[b-fB-F]|206[0-4]|[fF][eE](?:0[fF]|[fF][fF])|00[aA][dD])"
 )
 _WRITTEN_MARKS = ("\\u200", "\\u206", "\\ufe", "\\uFE", "\\u00ad", "\\u00AD")
 
 _ENTITY = re.compile(r"&(?:(amp|lt|gt|quot|apos|nbsp)|#(\d{1,6})|#[xX]([0-9a-fA-F]{1,5}));")
-_ENTITY_MARKS = ("&amp;", "&lt;", "&gt;", "&quot;", "&nbsp;", "&apos;", "&#")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": " "}
 _MAX_NESTED = 4
+_BREAK = re.compile("<br")
 _END_BREAK = re.compile(r"<br ?/?>[ \t\r]{0,16}$", re.MULTILINE)
 
 
@@ -54,26 +54,41 @@ def sample(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Undo what happened to characters; the number of lines stays the same."""
+    """Undo what happened to characters; the number of lines stays the same.
+
+    Each step asks for one character first, which ordinary logs do not hold.
+    """
     if not text.isascii():
-        text = _ODD.sub(_plain, text)
+        text = _plain(text)
     seen = sample(text)
-    if "&" in seen and any(mark in seen for mark in _ENTITY_MARKS):
+    if "&" in seen and _ENTITY.search(seen) is not None:
         text = _without_entities(text)
         if not text.isascii():
-            text = _ODD.sub(_plain, text)
+            text = _plain(text)
         seen = sample(text)
-    if "\x1b" in text or any(mark in seen for mark in _ANSI_MARKS):
+    if "\x1b" in text or _coloured(seen):
         text = _ANSI.sub("", text)
-    if "\\u" in seen and any(mark in seen for mark in _WRITTEN_MARKS):
+    if "\\" in seen and any(mark in seen for mark in _WRITTEN_MARKS):
         text = _WRITTEN_INVISIBLE.sub("", text)
-    if "<br" in seen:
+    if "<" in seen and _BREAK.search(seen) is not None:
         text = _END_BREAK.sub("", text)
     return text
 
 
-def _plain(match: re.Match[str]) -> str:
-    return _PLAIN[match[0]]
+def _coloured(text: str) -> bool:
+    """Tell whether colours stand in ``text`` with their escape character written out."""
+    return (
+        ("\\" in text and any(mark in text for mark in _WRITTEN_ESC))
+        or ("#" in text and _OCTAL_ESC.search(text) is not None)
+        or ("^" in text and "^[[" in text)
+    )
+
+
+def _plain(text: str) -> str:
+    for odd, plain in _PLAIN.items():
+        if odd in text:
+            text = text.replace(odd, plain)
+    return text
 
 
 def _without_entities(text: str) -> str:

@@ -47,10 +47,14 @@ def read_parts(given: Iterator[str], kinds: Collection[Kind]) -> list[CrashRepor
         text += part
         part = next(given, "")
         # A report is written once what follows it is at hand; the last lines wait for more.
-        settled = len(text) if not part else _line_at(text, len(text) - AFTER)
-        if account.add(Console(text, first), known):
-            settled = len(text) if not part else _line_at(text, len(text))
-        known = first + text.count("\n", 0, settled)
+        settled = _line_at(text, len(text) - AFTER) if part else len(text)
+        whole = first + text.count("\n", 0, settled)
+        # In an endless line what stands before the cut counts as settled.
+        cut = not part or text[settled - 1 : settled] not in ("", "\n")
+        if account.add(Console(text, first), known, whole + cut if part else None):
+            settled = _line_at(text, len(text)) if part else len(text)
+            whole = first + text.count("\n", 0, settled)
+        known = whole
         kept = _line_at(text, settled - BEFORE)
         first += text.count("\n", 0, kept)
         text = text[kept:]

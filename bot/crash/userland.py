@@ -24,6 +24,10 @@ UNNAMED = "?"
 """The function of a frame that has no symbol."""
 
 MAX_SKIPPED = 64
+
+MAX_REPORTS = 256
+"""Crashes of programs in one text; what comes after so many tells nothing new."""
+
 _MAX_DETAIL = 300
 _MAX_WHERE = 80
 _ABOVE = "above the point where the program gave up"
@@ -63,6 +67,8 @@ def find(lines: Sequence[Entry], hits: Sequence[int] | None = None) -> list[Cras
     vain: set[tuple[int, int]] = set()
     found: list[CrashReport] = []
     for place in hits:
+        if len(found) >= MAX_REPORTS:
+            break
         if place not in taken:
             found.extend(_at(lines, place, taken, vain))
     return sorted(found, key=lambda report: report.start)

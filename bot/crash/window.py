@@ -77,10 +77,12 @@ class Window:
 
 def cut(console: Console, heads: Sequence[Headline], n: int, ahead: int) -> Window:
     """Cut the window of ``heads[n]``; the ``ahead`` headlines behind it may end it."""
-    first = heads[n]
+    first, lines = heads[n], console.lines
     others = heads[n + 1 : n + 1 + ahead]
     stop = min(console.end, first.at + MAX_WINDOW)
     texts, places = _same_context(console, first, stop)
+    if first.at and first.context and lines[first.at - 1] == lines[first.at]:
+        texts, places = _once(texts, places)
     texts.insert(0, first.text)
     panicked = PANIC in first.text
     second = None
@@ -107,6 +109,12 @@ def cut(console: Console, heads: Sequence[Headline], n: int, ahead: int) -> Wind
     window.panicked = panicked
     window.injected = console.injected
     return window
+
+
+def _once(texts: list[str], places: Sequence[int]) -> tuple[list[str], list[int]]:
+    """Drop every line that only says again what the one before it says."""
+    kept = [n for n, text in enumerate(texts) if n == 0 or text != texts[n - 1]]
+    return [texts[n] for n in kept], [places[0], *(places[n + 1] for n in kept)]
 
 
 def _echo(first: Headline, other: Headline, texts: list[str], places: Sequence[int]) -> int:
@@ -170,7 +178,7 @@ def _even(console: Console, region: Sequence[str], edge: int) -> bool:
     return (
         len(region) > 0
         and region[0][edge : edge + 1] == region[-1][edge : edge + 1] == "]"
-        and console.text.count("\n[") >= len(console.lines) - 1
+        and console.text.count("\n[") >= console.end - 1
     )
 
 

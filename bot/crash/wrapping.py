@@ -78,7 +78,7 @@ def wrapped(text: str) -> bool:
         or "\r" in text
         or ("{" in text and _OBJECT.search(text) is not None)
         or ") [<" in text
-        or ("#0" in text and _OCTAL.search(text) is not None)
+        or ("#" in text and _OCTAL.search(text) is not None)
         or ("<" in text and _TAGS.search(text) is not None)
     )
 

@@ -279,6 +279,10 @@ SPOKEN = (
     ("firmware", "pnp 00:05: BIOS bug: memory resource overlaps"),
     ("firmware", "MTRR: BIOS BUG: CPU MTRRs do not cover all of memory"),
     ("firmware", "DMAR: Your BIOS is broken; broken BIOS tables"),
+    ("program", "relayd[993]: segfault at 18 ip 00007f12aa001122 sp 00007ffd22334455 error 4 in r"),
+    ("program", "traps: relayd[991] general protection fault ip:7f12aa0011 sp:7ffd00 error:0 in r"),
+    ("program", "relayd[17]: unhandled signal 11 at 0000000000000018 nip 00000000100005d8 lr 0 code 1"),
+    ("program", "relayd/17: potentially unexpected fatal signal 11."),
     ("limit", "nf_conntrack: table full, dropping packet"),
     ("limit", "VFS: file-max limit 65536 reached"),
 )  # fmt: skip

@@ -34,7 +34,7 @@ def shown(report: CrashReport) -> list[str]:
 def test_people_see_the_headline_first_then_the_guilty_function_and_why():
     pairs = lines(report("skb_panic_ipv6_rpl_6_1_docker"))
     assert pairs[0] == ("headline", "kernel BUG in ipv6_rpl_srh_rcv")
-    assert ("guilty", row("guilty", "ipv6_rpl_srh_rcv at net/core/skbuff.c:120")) in pairs[:3]
+    assert ("guilty", row("guilty", "ipv6_rpl_srh_rcv")) in pairs[:3]
     why = [text for style, text in pairs if style == "why"]
     assert [text.split()[:3] for text in why] == [
         ["headline", "line", "3:"],
@@ -108,7 +108,7 @@ def test_people_are_warned_of_a_report_that_cannot_be_trusted():
 
 
 def test_what_follows_from_another_crash_says_so():
-    assert ("dim", row("follows", "came after the crash above: look at that one first")) in lines(
+    assert ("dim", row("follows", "came after the one above: look at that first")) in lines(
         bare(consequence=True)
     )
 
@@ -213,3 +213,20 @@ def test_context_details_roles_and_locations_are_read_back_equal():
         skipped=(Skipped(function="b", rule="prints"),),
     )
     assert from_dict(json.loads(json.dumps(as_dict(one)))) == one
+
+
+def test_a_place_that_is_not_in_the_guilty_function_is_where_it_was_raised():
+    told = shown(report("warning_refcount_underflow_6_6"))
+    assert "guilty btmtk_usb_ctrl_put [btmtk]" in told
+    assert "raised at lib/refcount.c:28" in told
+
+
+def test_a_place_beside_the_guilty_function_is_its_own():
+    told = shown(report("warning_5_15_named_by_its_headline"))
+    assert "guilty snapfs_journal_close [snapfs] at fs/snapfs/journal.c:741" in told
+
+
+def test_of_an_oom_kill_the_victim_stands_before_the_trace():
+    text = (golden.HERE.parent / "events" / "oom_memcg_6_1.txt").read_text()
+    labels = [line.split()[0] for line in shown(read(text.partition("\n\n")[2])[0]) if line]
+    assert labels.index("victim") < labels.index("trace")
