@@ -147,7 +147,12 @@ class Console:
         return self._shown[at][:MAX_SHOWN]
 
     def prefix(self, at: int, text: str) -> str:
-        """Return the stamp of line ``at`` if nothing else stands before ``text``; else nothing."""
+        """Return the stamp of line ``at`` if nothing else stands before ``text``; else nothing.
+
+        Nothing too where what carried the lines tells whose they are: stamps do not then.
+        """
+        if self._contexts:
+            return ""
         line = self.lines[at]
         width = len(line) - len(text)
         if width < 2 or line[0] != "[" or line[width - 2] != "]":

@@ -19,6 +19,7 @@ MAX_OPEN = 64
 _ROUNDS = 3
 _BYTES = re.compile(r'MESSAGE\\{0,16}" ?: ?\[')
 _SOFT = re.compile(r"=(?:3D|\n|\\{1,16}[rn]|<br)")
+_WRITTEN_SOFT = re.compile(r"=(?:\\{1,16}[rn]|<br)")
 _QUOTED = re.compile(r"=(?:[0-9A-F]{2}|\n|\\{1,16}[rn]|<br|$)")
 _CODED = re.compile(r"(?:=[0-9A-F]{2})+")
 _SOFT_LINE = re.compile(r"^.{50,300}=$", re.MULTILINE)
@@ -78,10 +79,14 @@ def cut_up(text: str) -> bool:
 def whole(text: str) -> list[Item]:
     """Return the lines of ``text`` with everything put together and taken apart, in order."""
     items = [Item(line, "", number) for number, line in enumerate(text.split("\n"))]
+    joins = list(JOINS)
     for _ in range(_ROUNDS):
         before = items
-        for join in JOINS:
-            items = join(items)
+        for join in tuple(joins):
+            joined = join(items)
+            if join is _mail and joined is not items:
+                joins.remove(join)  # "=3D41" is "=41", not "A"
+            items = joined
         items = [
             Item(piece, context, item.number)
             for item in items
@@ -100,7 +105,7 @@ def _is_mail(text: str) -> bool:
 
 def _mail(items: list[Item]) -> list[Item]:
     text = "\n".join(item.text for item in items)
-    if "=" not in text or not _is_mail(text):
+    if "=" not in text or not _is_mail(text) or _WRITTEN_SOFT.search(text) is not None:
         return items
     if "=3D" not in text and _SOFT_LINE.search(text) is None:
         return items

@@ -45,7 +45,7 @@ MAX_AHEAD = 64
 MAX_HEADLINE = 320
 """Characters of a headline that are compared with the formats."""
 
-LOST = 8
+LOST = 64
 """Lines behind a headline that must have no context before it loses its own."""
 
 _MID_LINE = re.compile(r"\[ {0,7}\d{1,10}\.\d{6}\](?:\[ {0,12}([CT]\d{1,10})\])? ")
@@ -154,10 +154,12 @@ def _hushed(literal: str, text: str) -> bool:
 def _placed(console: Console, at: int, literal: str) -> Headline:
     """Give a headline that stands behind words of people or of a template its kernel context."""
     text, context = console.bare(at)
-    if context or text.startswith(literal):
+    if context not in ("", STAMPED) or text.startswith(literal):
         return Headline(at, text, _shared(console, at, context), literal)
     stop = text.index(literal)
     matches = [match for match in _MID_LINE.finditer(text) if match.end() <= stop]
+    if context and not (matches and matches[-1][1]):
+        return Headline(at, text, _shared(console, at, context), literal)
     if matches:
         last = matches[-1]
         context = _shared(console, at, last[1] or STAMPED)
@@ -170,16 +172,20 @@ def _placed(console: Console, at: int, literal: str) -> Headline:
 
 
 def _shared(console: Console, at: int, context: str) -> str:
-    """Return ``context``, or none if all lines behind have lost theirs and this one has not.
+    """Return ``context``, or that of the lines behind if they have lost theirs and this one not.
 
     What takes prefixes off leaves the one that stands behind words of people or of a template.
     """
-    if not context or (at + 1 < console.end and console.lines[at + 1][:1] == "["):
-        return context
     behind = range(at + 1, min(at + 1 + LOST, console.end))
-    if not behind or any(console.bare(line)[1] for line in behind):
+    if not context or not behind:
         return context
-    return ""
+    left = ""
+    for line in behind:
+        other = console.bare(line)[1]
+        if other == context or other not in ("", STAMPED):
+            return context
+        left = left or other
+    return left
 
 
 def _fits(text: str, literal: str) -> bool:

@@ -141,7 +141,7 @@ def _same_context(console: Console, first: Headline, stop: int) -> tuple[list[st
     lines, context = console.lines, first.context
     all_cpus = console.all_cpus and context not in ("", STAMPED)
     prefix = console.prefix(first.at, first.text)
-    if not prefix:
+    if not prefix or not context:
         return _slowly(console, first, stop, all_cpus=all_cpus)
     width, edge = len(prefix), prefix.index("]")
     tag = prefix[edge:]

@@ -186,8 +186,9 @@ def _of_fields(data: dict[str, object]) -> str:
 
 def _string(line: str) -> Parts | None:
     """Take the lines out of a JSON string: alone, of a key on a line of its own, behind words."""
-    first = line.index('"')
-    found = _decoded(line, first)
+    words, before = bare(line)
+    first = line.find('"', len(line) - len(words))
+    found = _decoded(line, first) if first >= 0 else None
     if found is None:
         return None
     value, end = found
@@ -199,10 +200,10 @@ def _string(line: str) -> Parts | None:
         value, end = found
     if not isinstance(value, str) or line[end:].strip(" ,]}\t"):
         return None
-    rest, before = bare(line[:first])
-    if rest.strip() and "\n" not in value:
+    said = words.partition('"')[0].strip()
+    if said and "\n" not in value:
         return None
-    parts: Parts = [(line[:first], "")] if rest.strip() else []
+    parts: Parts = [(line[:first], "")] if said else []
     return [*parts, *_lines_of(value, before)]
 
 

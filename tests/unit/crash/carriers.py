@@ -321,7 +321,7 @@ _CUT_LINES = (
     "quoted-printable mail breaks long lines; what writes a prefix before every line then writes "
     "it into the middle of them, and no mail program stands below such a writer"
 )
-_WHOLE_LINES = {"journal json bytes"}
+_WHOLE_LINES = {"journal json bytes", "docker"}  # opened before mail is put together
 _ONLY_STAMPS = {"dmesg -T", "dmesg -H", "dmesg iso", "dmesg coloured", "caller only", "no prefixes"}
 HOPELESS: dict[tuple[str, str], str] = {
     ("mail", outer): _CUT_LINES for outer in LOG_DAEMONS if outer not in _ONLY_STAMPS | _WHOLE_LINES

@@ -188,6 +188,10 @@ def test_soft_breaks_of_mail_are_undone_and_lines_keep_their_numbers():
     assert items(text) == [("a" * 70 + "=BUG's end", 0), ("next ", 3)]
 
 
+def test_mail_is_decoded_once():
+    assert items(json.dumps("pid=3D6085 and cpu=3D41\\n")) == [("pid=6085 and cpu=41", 0)]
+
+
 def test_quoted_mail_is_put_together_without_its_marks():
     assert items(f"> {'a' * 70}=3D=\n> b\n> c") == [(f"> {'a' * 70}=b", 0), ("> c", 2)]
 
@@ -225,7 +229,7 @@ def test_numbers_and_evidence_speak_of_the_original_text():
 
 def test_words_of_a_headline_that_were_cut_in_two_are_found():
     head = "4,1799,616001,-,caller=T1"
-    text = f"{head},ncfrag=0/31;kernel BU\n{head},ncfrag=9/31;G at mm/slab.c:12!"
+    text = f"{head},ncfrag=0/31;kernel B\n{head},ncfrag=8/31;UG at mm/slab.c:12!"
     (report,) = read(text)
     assert report.title.startswith("kernel BUG")
     assert report.start == 1
