@@ -6,11 +6,9 @@ what crashed, in which function, how sure that is and which lines say so.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import IO
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from bot.crash.account import Account, crash_headlines
-from bot.crash.console import Console
 from bot.crash.report import (
     ALL,
     KERNEL_CRASH,
@@ -21,56 +19,30 @@ from bot.crash.report import (
     Line,
     Skipped,
 )
-from bot.crash.similar import Known, Similarity, similar
-from bot.crash.stream import PART, parts, parts_of, read_parts
-from bot.crash.transport import decode
 
-_LEAD = 80
+if TYPE_CHECKING:
+    from bot.crash.reading import excerpt, read, read_stream
+    from bot.crash.similar import Known, Similarity, similar
 
-
-def read(text: str | bytes, kinds: Collection[Kind] = KERNEL_CRASH) -> list[CrashReport]:
-    """Return the crashes in ``text``, in order: the first is the cause, later ones follow from it.
-
-    With ``kinds=ALL`` notices of the kernel and crashes of programs too; what stands before a
-    crash of the kernel is its evidence then, not a report. Text without a crash gives an empty
-    list. Never raises, whatever the text holds.
-    """
-    text = decode(text)
-    if len(text) > PART:
-        return read_parts(parts(text), kinds)
-    account = Account(kinds)
-    account.add(Console(text))
-    return account.reports()
+_LATER = {
+    "excerpt": "bot.crash.reading",
+    "read": "bot.crash.reading",
+    "read_stream": "bot.crash.reading",
+    "Known": "bot.crash.similar",
+    "Similarity": "bot.crash.similar",
+    "similar": "bot.crash.similar",
+}
+"""What needs the tables: they take a third of a second to load, and most processes, supervisors
+above all, only want to know what a report is."""
 
 
-def read_stream(
-    file: IO[str] | IO[bytes], kinds: Collection[Kind] = KERNEL_CRASH
-) -> list[CrashReport]:
-    """Read ``file`` (text or binary) to its end and return its crashes, as ``read`` does.
-
-    Memory is bounded whatever its length. Reading ends early when so many crashes were found
-    that the rest follows from them.
-    """
-    return read_parts(parts_of(file), kinds)
-
-
-def excerpt(text: str, limit: int = 3000) -> str:
-    """Cut ``text`` to ``limit`` characters, counted from the first headline, not the first line.
-
-    Without a headline the beginning is returned.
-    """
-    if len(text) <= limit:
-        return text
-    console = Console(text)
-    found = crash_headlines(console)
-    if not found:
-        return text[:limit]
-    lines = text.split("\n")
-    number = console.number(found[0].at)
-    first = lines[number - 1]
-    if len(first) > limit:
-        first = first[max(0, first.find(found[0].literal) - _LEAD) :]
-    return "\n".join([first, *lines[number:]])[:limit]
+def __getattr__(name: str) -> object:
+    """Load the reader when it is first asked for."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_LATER[name]), name)
+    globals()[name] = value
+    return value
 
 
 __all__ = [
