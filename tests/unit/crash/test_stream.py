@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bot.crash
-from bot.crash import ALL, KERNEL_CRASH, CrashReport, read, read_stream, stream
+from bot.crash import ALL, KERNEL_CRASH, CrashReport, read, read_stream, reading, stream
 from tests.unit.crash import golden
 
 LOGS = {
@@ -75,7 +75,7 @@ def test_a_long_text_goes_the_way_of_a_stream(monkeypatch):
     text = around("null_deref_4_19_tcp_estats", 400, 400)
     whole = told(read(text))
     monkeypatch.setattr(stream, "PART", 5_000)
-    monkeypatch.setattr(bot.crash, "PART", 5_000)
+    monkeypatch.setattr(reading, "PART", 5_000)
     assert told(read(text)) == whole
     assert told(read_stream(io.StringIO(text))) == whole
     assert told(read_stream(io.BytesIO(text.encode()))) == whole
