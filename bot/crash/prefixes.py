@@ -215,7 +215,8 @@ def bare(text: str, context: str = "") -> tuple[str, str]:
         if seen and (seen != STAMPED or not context):
             context = seen
         if stamped:
-            if ": " not in text or _BEHIND.match(text) is None:
+            hosted = "kernel: " in text or "]: " in text
+            if not hosted or _BEHIND.match(text) is None:
                 break  # a second stamp is a line printed into another
         elif seen[:1] == FOREIGN:
             break
