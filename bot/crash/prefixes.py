@@ -228,8 +228,3 @@ def of_tag(tag: str, pid: str | None = None) -> str:
     if tag.casefold() in _KERNEL_TAGS:
         return STAMPED
     return f"{FOREIGN}{tag}[{pid}]" if pid else FOREIGN + tag
-
-
-def foreign(context: str) -> bool:
-    """Tell whether a line of this context was written by a program, not by the kernel."""
-    return context[:1] == FOREIGN

@@ -122,7 +122,6 @@ def rule(name: str, part: str, pattern: str, *, library: bool = False) -> Rule:
     return Rule(name, part, re.compile(pattern), library)
 
 
-_BLANK = r"\s*$"
 _DOTTED = r"(?:[A-Za-z_]\w{0,80}\.){0,10}"
 _PY_FILE = r"\s*File \"(?P<file>[^\"]{1,400})\", line (?P<line>\d{1,9})"
 _PY_RULES = (

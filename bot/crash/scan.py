@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 try:
     import re2
-except ImportError:  # pragma: no cover - google-re2 has no wheel for this platform
+except ImportError:  # there is no wheel for every platform
     re2 = None
 
 MAX_MEMORY = 64 * 1024 * 1024

@@ -9,7 +9,7 @@ the reader knows one form only. Line numbers stay those of the text that was han
 from __future__ import annotations
 
 from bot.crash.halves import Item, cut_up, whole
-from bot.crash.prefixes import FOREIGN, MAX_LINE, STAMPED, bare, foreign, is_stamp, of_tag
+from bot.crash.prefixes import FOREIGN, MAX_LINE, STAMPED, bare, is_stamp, of_tag
 from bot.crash.spelling import clean, decode
 from bot.crash.wrapping import pieces, run_on, wrapped
 
@@ -22,7 +22,6 @@ __all__ = [
     "clean",
     "cut_up",
     "decode",
-    "foreign",
     "is_stamp",
     "of_tag",
     "pieces",
