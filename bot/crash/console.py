@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
-from bot.crash.scan import Hit
+from bot.crash import halves, spelling, wrapping
+from bot.crash.scan import Hit, Scanner
 from bot.crash.transport import (
     bare,
     clean,
@@ -29,6 +30,10 @@ MAX_SHOWN = 4096
 
 _LONG = 64
 
+_SHORT = 64 * 1024
+_MARKS = Scanner((*spelling.MARKS, *wrapping.MARKS, *halves.MARKS))
+"""What every text holds whose characters or lines the way has changed, besides stamps."""
+
 Scan = Callable[[str], Sequence[Hit]]
 """Finds the lines of a text that matter."""
 
@@ -42,8 +47,8 @@ class Console:
     """
 
     __slots__ = (
-        "_bared", "_contexts", "_first", "_numbers", "_original", "_shown", "all_cpus", "boots",
-        "injected", "lines", "text",
+        "_bared", "_contexts", "_first", "_numbers", "_original", "_plain", "_shown", "all_cpus",
+        "boots", "injected", "lines", "text",
     )  # fmt: skip
 
     def __init__(self, original: str | bytes, first: int = 0) -> None:
@@ -57,12 +62,13 @@ class Console:
             text = text.replace("\r\n", "\n")
         self._original = text
         self._shown: list[str] | None = None
-        self.text = clean(text)
+        self._plain = len(text) <= _SHORT and text.isascii() and not _MARKS.may_hit(text)
+        self.text = text if self._plain else clean(text)
         self.lines: Sequence[str] = ()
         self._numbers: list[int] | None = None
         self._contexts: dict[int, str] = {}
         self._bared: dict[int, tuple[str, str]] = {}
-        if cut_up(self.text):
+        if not self._plain and cut_up(self.text):
             items = whole(self.text)
             self.text = "\n".join(item.text for item in items)
             self._numbers = [item.number for item in items]
@@ -84,7 +90,7 @@ class Console:
         self.lines = lines
         if self._numbers is not None:
             return hits
-        if not wrapped(self.text) and not any(
+        if (self._plain or not wrapped(self.text)) and not any(
             len(hit.line) > _LONG and run_on(hit.line) for hit in hits
         ):
             return hits

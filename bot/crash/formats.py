@@ -146,11 +146,16 @@ def row(  # noqa: PLR0913 - a row of the table has as many columns
         look=look,
         pick=pick,
         alts=alts,
-        details=tuple(_compile(detail) for detail in details),
+        details=tuple(_compile(_anchored(detail)) for detail in details),
         plumbing=plumbing,
         traced=traced,
         broken=broken,
     )
+
+
+def _anchored(pattern: str) -> str:
+    """Let a pattern that may stand anywhere in a line be tried from its beginning alone."""
+    return "^" + pattern if pattern.startswith(".*") else pattern
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

@@ -13,12 +13,17 @@ from typing import NamedTuple
 from bot.crash.spelling import clean, sample
 from bot.crash.wrapping import pieces
 
+MARKS = (
+    ",ncfrag=", " stdout P ", " stderr P ", "MESSAGE", "=3D", "[^=]=\n", r"=\\+[rn]", "=<br",
+)  # fmt: skip
+"""Patterns of which a text holds one that ``cut_up`` tells of."""
+
 MAX_OPEN = 64
 """Messages of netconsole whose fragments are waited for."""
 
 _ROUNDS = 3
 _BYTES = re.compile(r'MESSAGE\\{0,16}" ?: ?\[')
-_SOFT = re.compile(r"=(?:3D|\n|\\{1,16}[rn]|<br)")
+_SOFT = re.compile(r"=(?:3D|(?<!==)\n|\\{1,16}[rn]|<br)")
 _WRITTEN_SOFT = re.compile(r"=(?:\\{1,16}[rn]|<br)")
 _QUOTED = re.compile(r"=(?:[0-9A-F]{2}|\n|\\{1,16}[rn]|<br|$)")
 _CODED = re.compile(r"(?:=[0-9A-F]{2})+")

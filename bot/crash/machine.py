@@ -98,6 +98,7 @@ _ENTRIES = (
     ("ret_from_kernel_thread", "ppc64"), ("entry_INT80_32", "i386"), ("handle_riscv", "riscv64"),
 )  # fmt: skip
 """Functions that only one architecture has, by how they begin."""
+_BEGINS = tuple(begin for begin, _ in _ENTRIES)
 
 _LAST = 16
 """Frames of the end of a trace that are looked at: the kernel is entered there."""
@@ -223,9 +224,8 @@ def _read(text: str, patterns: Sequence[re.Pattern[str]], found: dict[str, Any])
 def _of_names(frames: Sequence[Frame], release: str) -> str | None:
     """Return the architecture that the last frames or the name of the release give away."""
     for frame in (*frames[:2], *frames[-_LAST:]):
-        for begin, arch in _ENTRIES:
-            if frame.raw.startswith(begin):
-                return arch
+        if frame.raw.startswith(_BEGINS):
+            return next(arch for begin, arch in _ENTRIES if frame.raw.startswith(begin))
     return next((arch for pattern, arch in _BY_RELEASE if pattern.search(release)), None)
 
 

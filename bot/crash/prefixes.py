@@ -202,6 +202,10 @@ def bare(text: str, context: str = "") -> tuple[str, str]:
     """
     if context[:1] == FOREIGN:
         return bare(text)[0], context
+    if text[:1] == "[" and (stamp := _PLAIN_STAMP.match(text)) is not None:
+        rest = text[stamp.end() :]
+        if ": " not in rest or ("kernel: " not in rest and "]: " not in rest):
+            return rest, stamp[1] or context or STAMPED
     for _ in _TRIES:
         rest = text.lstrip(" \t") if text[:1] in _BLANKS else text
         for need, match_of, origin in _ROWS[rest[:3]]:

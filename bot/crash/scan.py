@@ -101,6 +101,18 @@ class Scanner:
         """
         return self._by_re2(text) if _ENGINE == "re2" else self._by_words(text)
 
+    def may_hit(self, text: str) -> bool:
+        """Tell whether ``text`` may hold a pattern; no is certain."""
+        if _ENGINE == "re2":
+            data = text.encode("utf-8", errors="replace")
+            return self._compiled().search(data) is not None
+        return any(word in text for word in self._by_word().all)
+
+    def _by_word(self) -> _Words:
+        if self._words is None:
+            self._words = _Words(self._patterns)
+        return self._words
+
     def _compiled(self) -> Any:
         if self._re2 is None:
             options = re2.Options()
@@ -139,9 +151,7 @@ class Scanner:
         return hits
 
     def _by_words(self, text: str) -> list[Hit]:
-        if self._words is None:
-            self._words = _Words(self._patterns)
-        words = self._words
+        words = self._by_word()
         if len(text) < _SHORT:
             return words.hits((n, line, words.all) for n, line in enumerate(text.split("\n")))
         # Lines of long logs are alike but for their numbers: each shape is looked at once.

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 
+MARKS = ("&(?:[a-z]|#)", "\x1b\\[", r"\\", "#033", r"\^\[\[", "<br")
+"""Patterns of which an ASCII text holds one that ``clean`` changes."""
+
 SAMPLE = 40_000
 """Characters of each of the three samples of a long text: a program writes all its lines alike."""
 

@@ -15,6 +15,9 @@ from typing import NamedTuple
 from bot.crash.prefixes import FOREIGN, MAX_LINE, STAMPED, bare, of_tag
 from bot.crash.spelling import clean, of_code
 
+MARKS = (r"\\", "\r", r"\{\s*\"", r"\) \[<", "#0[0-3][0-7]", "<br", "</?(?:pre|code)")
+"""Patterns of which a text holds one that ``wrapped`` tells of."""
+
 MAX_DEPTH = 8
 """Wrappings inside each other that are opened."""
 
