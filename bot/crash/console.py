@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from bot.crash import halves, spelling, wrapping
 from bot.crash.scan import Hit, Scanner
 from bot.crash.transport import (
+    MAX_LINE,
     bare,
     clean,
     cut_up,
@@ -15,6 +17,7 @@ from bot.crash.transport import (
     is_stamp,
     pieces,
     run_on,
+    single,
     whole,
     wrapped,
 )
@@ -34,6 +37,18 @@ _SHORT = 64 * 1024
 _MARKS = Scanner((*spelling.MARKS, *wrapping.MARKS, *halves.MARKS))
 """What every text holds whose characters or lines the way has changed, besides stamps."""
 
+
+class Region(NamedTuple):
+    """Lines of one context: where they are, their words.
+
+    Reports whose headline stands before ``until`` share them.
+    """
+
+    places: Sequence[int]
+    texts: list[str]
+    until: int
+
+
 Scan = Callable[[str], Sequence[Hit]]
 """Finds the lines of a text that matter."""
 
@@ -47,8 +62,8 @@ class Console:
     """
 
     __slots__ = (
-        "_bared", "_contexts", "_first", "_numbers", "_original", "_plain", "_shown", "all_cpus",
-        "boots", "injected", "lines", "text",
+        "_bared", "_contexts", "_first", "_numbers", "_original", "_plain", "_shown", "_stamps",
+        "all_cpus", "boots", "injected", "lines", "regions", "text",
     )  # fmt: skip
 
     def __init__(self, original: str | bytes, first: int = 0) -> None:
@@ -73,6 +88,9 @@ class Console:
             self.text = "\n".join(item.text for item in items)
             self._numbers = [item.number for item in items]
             self._contexts = {at: item.context for at, item in enumerate(items) if item.context}
+        self._stamps: int | None = None
+        self.regions: dict[tuple[str, int, int], Region] = {}
+        """Lines of one context that were told apart, for the next report of the same."""
         self.injected = False
         """Whether fault injection printed traces into this text."""
         self.boots: list[tuple[int, str]] = []
@@ -106,6 +124,10 @@ class Console:
             done = max(done, min(ahead, hit.at + MAX_BEHIND, len(lines)))
             for number in range(low, done):
                 begin = len(opened)
+                if number != hit.at and single(lines[number]):
+                    opened.append(lines[number][:MAX_LINE])
+                    numbers.append(number)
+                    continue
                 for piece, context in pieces(lines[number]):
                     if context:
                         self._contexts[len(opened)] = context
@@ -123,6 +145,13 @@ class Console:
         """How many lines there are, without the empty one behind the last line break."""
         lines = self.lines
         return len(lines) - (1 if lines and not lines[-1] else 0)
+
+    @property
+    def stamps(self) -> int:
+        """How many lines begin with a bracket, but for the first line."""
+        if self._stamps is None:
+            self._stamps = self.text.count("\n[")
+        return self._stamps
 
     def booted(self, at: int) -> str:
         """Return the words with which the kernel came up that wrote line ``at``, if known."""

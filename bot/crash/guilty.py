@@ -91,10 +91,10 @@ class _Walk:
 
     def _seek(self, wanted: re.Pattern[str]) -> None:
         """Go on behind the next line that fits; its groups are names of suspects."""
-        marks = None if self.mixed else _marks(wanted)
+        marks = None if self.mixed else _marks(wanted.pattern)
         if marks is not None and self._among(wanted, marks):
             return
-        texts, words = self.texts, _words(wanted)
+        texts, words = self.texts, _words(wanted.pattern)
         for line in range(self.at, self.stop):
             text = texts[line]
             if self.mixed and "should_fail" in text and INTERLEAVED.match(text):
@@ -192,19 +192,19 @@ def _judged(name: str, plumbing: str) -> Skipped | tuple[str, ...]:
 
 
 @lru_cache(maxsize=256)
-def _marks(pattern: re.Pattern[str]) -> frozenset[str] | None:
+def _marks(pattern: str) -> frozenset[str] | None:
     """Return how the lines that fit ``pattern`` usually begin; None: in any way."""
-    if pattern.pattern.startswith(("(?:IP", "(?:(?:IP")):
+    if pattern.startswith(("(?:IP", "(?:(?:IP")):
         return POINTER_MARKS
-    return START_MARKS if "Call [Tt]race" in pattern.pattern else None
+    return START_MARKS if "Call [Tt]race" in pattern else None
 
 
 @lru_cache(maxsize=256)
-def _words(pattern: re.Pattern[str]) -> tuple[str, ...]:
+def _words(pattern: str) -> tuple[str, ...]:
     """Return words of which every line that fits ``pattern`` holds one; empty: any line may."""
-    if pattern.pattern.startswith(("(?:IP", "(?:(?:IP")):
+    if pattern.startswith(("(?:IP", "(?:(?:IP")):
         return POINTER_WORDS
-    return tuple(needed(part) for part in _alternatives(pattern.pattern))
+    return tuple(needed(part) for part in _alternatives(pattern))
 
 
 def _alternatives(pattern: str) -> list[str]:

@@ -204,8 +204,13 @@ def bare(text: str, context: str = "") -> tuple[str, str]:
         return bare(text)[0], context
     if text[:1] == "[" and (stamp := _PLAIN_STAMP.match(text)) is not None:
         rest = text[stamp.end() :]
-        if ": " not in rest or ("kernel: " not in rest and "]: " not in rest):
+        if not _hosted(rest):
             return rest, stamp[1] or context or STAMPED
+    return _stripped(text, context)
+
+
+def _stripped(text: str, context: str) -> tuple[str, str]:
+    """Take prefixes off until none fits."""
     for _ in _TRIES:
         rest = text.lstrip(" \t") if text[:1] in _BLANKS else text
         for need, match_of, origin in _ROWS[rest[:3]]:
@@ -219,12 +224,16 @@ def bare(text: str, context: str = "") -> tuple[str, str]:
         if seen and (seen != STAMPED or not context):
             context = seen
         if stamped:
-            hosted = "kernel: " in text or "]: " in text
-            if not hosted or _BEHIND.match(text) is None:
+            if not _hosted(text):
                 break  # a second stamp is a line printed into another
         elif seen[:1] == FOREIGN:
             break
     return text, context
+
+
+def _hosted(text: str) -> bool:
+    """Tell whether a host and a program stand behind a stamp that the kernel wrote."""
+    return ("kernel: " in text or "]: " in text) and _BEHIND.match(text) is not None
 
 
 def of_tag(tag: str, pid: str | None = None) -> str:

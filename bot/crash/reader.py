@@ -22,6 +22,7 @@ from bot.crash.formats import (
     QUIET,
     UNNAMED,
     Format,
+    Look,
     by_literal,
     scan_words,
 )
@@ -34,7 +35,7 @@ from bot.crash.skips import rule_of
 from bot.crash.titles import anonymous, stamped
 from bot.crash.trace import broken_trace, trace_of
 from bot.crash.transport import FOREIGN, STAMPED, bare, clean, pieces
-from bot.crash.window import ALL_CPUS, INJECTION, Headline, Window, cut
+from bot.crash.window import ALL_CPUS, END_MARKS, INJECTION, MAX_WINDOW, Headline, Window, cut
 
 MAX_REPORTS = 32
 """Reports of one text; whatever follows is a consequence of a consequence."""
@@ -44,6 +45,9 @@ MAX_AHEAD = 64
 
 MAX_HEADLINE = 320
 """Characters of a headline that are compared with the formats."""
+
+FEW = 64
+"""Lines behind a headline that is a report by itself: they tell the machine, no more."""
 
 LOST = 64
 """Lines behind a headline that must have no context before it loses its own."""
@@ -209,7 +213,7 @@ def read_headlines(
             continue
         rows = _rows(head)
         if rows:
-            window = cut(console, heads, n, MAX_AHEAD)
+            window = cut(console, heads, n, MAX_AHEAD, _lines_of(rows))
             reports.append(
                 _Case(console, window, head).report(rows, consequence=later or bool(reports))
             )
@@ -220,6 +224,13 @@ def read_headlines(
         window = cut(console, heads, unknown, MAX_AHEAD)
         reports.append(_Case(console, window, head).plain(None, consequence=False))
     return reports
+
+
+def _lines_of(rows: Sequence[_Row]) -> int:
+    """Return how many lines behind its headline a report may need."""
+    if any(row.entry.traced or row.entry.details for row in rows):
+        return MAX_WINDOW
+    return FEW if all(row.entry.look is Look.NOWHERE for row in rows) else MAX_WINDOW
 
 
 def _said_again(head: Headline) -> bool:
@@ -362,7 +373,8 @@ class _Case:
 
     def _guesswork(self) -> bool:
         """Tell whether the trace is that of an old kernel, which doubted most of its frames."""
-        return sum(_OLD_GUESS.match(text) is not None for text in self.window.texts) >= 3
+        guesses = [text for text in self.window.texts if ">] ? " in text]
+        return sum(_OLD_GUESS.match(text) is not None for text in guesses) >= 3
 
     def _place(
         self, suspect: Suspect | None, function: str | None, headline: str
@@ -412,8 +424,10 @@ class _Case:
     def _end(self, last: int) -> int:
         window = self.window
         for line in window.marks:
-            if last < line < window.keep and window.texts[line].lstrip().startswith(_CLOSING):
-                last = line
+            if last < line < window.keep:
+                text = window.texts[line]
+                if text[:4] in END_MARKS and text.lstrip().startswith(_CLOSING):
+                    last = line
         return self.console.number(window.places[last])
 
 

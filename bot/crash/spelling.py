@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-MARKS = ("&(?:[a-z]|#)", "\x1b\\[", r"\\", "#033", r"\^\[\[", "<br")
+MARKS = ("&(?:amp|lt|gt|quot|apos|nbsp|#)", "\x1b\\[", r"\\", "#033", r"\^\[\[", "<br")
 """Patterns of which an ASCII text holds one that ``clean`` changes."""
 
 SAMPLE = 40_000
@@ -16,6 +16,7 @@ SAMPLE = 40_000
 
 _ESC = r"(?:\x1b|#033|\^\[|\\{1,16}(?:u001[bB]|x1[bB]|033|e))"
 _ANSI = re.compile(_ESC + r"\[[0-9;?]{0,16}[A-Za-z]")
+_REAL_ANSI = re.compile(r"\x1b\[[0-9;?]{0,16}[A-Za-z]")
 _OCTAL_ESC = re.compile(r"#033\[")
 _WRITTEN_ESC = ("033[", "u001b[", "u001B[", "x1b[", "x1B[", "\\e[")
 
@@ -69,7 +70,9 @@ def clean(text: str) -> str:
         if not text.isascii():
             text = _plain(text)
         seen = sample(text)
-    if "\x1b" in text or _coloured(seen):
+    if "\x1b" in text:
+        text = _REAL_ANSI.sub("", text)
+    if _coloured(seen):
         text = _ANSI.sub("", text)
     if "\\" in seen and any(mark in seen for mark in _WRITTEN_MARKS):
         text = _WRITTEN_INVISIBLE.sub("", text)

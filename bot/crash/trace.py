@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 from bot.crash.frames import KNOWN, TRACE_STARTS, may_be_frame, parse, unannounced
 from bot.crash.report import Frame
+from bot.crash.scan import needed
 from bot.crash.window import Window
 
 MAX_FRAMES = 128
 _CUT = "the call trace is cut off"
 _EMPTY = "a call trace without frames"
 _NEAR = 15
+_STARTS = tuple((needed(start.pattern), start) for start in TRACE_STARTS)
 _UNAVAILABLE = "(stack is not available)"
 
 
@@ -56,8 +58,8 @@ def broken_trace(window: Window) -> str | None:
         return _broken_single(texts, starts[0])
     seen = False
     heads = [texts[line] for line in starts]
-    for start in TRACE_STARTS if starts else ():
-        n = next((n for n, text in enumerate(heads) if start.search(text)), None)
+    for word, start in _STARTS if starts else ():
+        n = next((n for n, text in enumerate(heads) if word in text and start.search(text)), None)
         if n is None:
             continue
         following = starts[n + 1] if n + 1 < len(starts) else len(texts)

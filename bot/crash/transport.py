@@ -11,7 +11,7 @@ from __future__ import annotations
 from bot.crash.halves import Item, cut_up, whole
 from bot.crash.prefixes import FOREIGN, MAX_LINE, STAMPED, bare, is_stamp, of_tag
 from bot.crash.spelling import clean, decode
-from bot.crash.wrapping import pieces, run_on, wrapped
+from bot.crash.wrapping import pieces, run_on, single, wrapped
 
 __all__ = [
     "FOREIGN",
@@ -26,6 +26,7 @@ __all__ = [
     "of_tag",
     "pieces",
     "run_on",
+    "single",
     "whole",
     "wrapped",
 ]

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bot.crash.console import Console
+from bot.crash.console import Console, Region
 from bot.crash.formats import CONTINUES
 from bot.crash.frames import POINTER_MARKS, START_MARKS, doubtful, first_words, starts_trace
 from bot.crash.transport import MAX_LINE, STAMPED
@@ -75,11 +75,16 @@ class Window:
         ] or [n for n, text in enumerate(texts) if starts_trace(text)]
 
 
-def cut(console: Console, heads: Sequence[Headline], n: int, ahead: int) -> Window:
-    """Cut the window of ``heads[n]``; the ``ahead`` headlines behind it may end it."""
+def cut(
+    console: Console, heads: Sequence[Headline], n: int, ahead: int, most: int = MAX_WINDOW
+) -> Window:
+    """Cut the window of ``heads[n]``; the ``ahead`` headlines behind it may end it.
+
+    ``most`` lines behind it are looked at.
+    """
     first, lines = heads[n], console.lines
     others = heads[n + 1 : n + 1 + ahead]
-    stop = min(console.end, first.at + MAX_WINDOW)
+    stop = min(console.end, first.at + most)
     texts, places = _same_context(console, first, stop)
     if first.at and first.context and lines[first.at - 1] == lines[first.at]:
         texts, places = _once(texts, places)
@@ -144,25 +149,41 @@ def _same_context(console: Console, first: Headline, stop: int) -> tuple[list[st
     if not prefix or not context:
         return _slowly(console, first, stop, all_cpus=all_cpus)
     width, edge = len(prefix), prefix.index("]")
+    key = (prefix[edge:], width, stop)
+    known = console.regions.get(key)
+    if known is None or first.at >= known.until:
+        region = lines[begin:stop]
+        known = _of_prefix(console, region, begin, prefix, stop=stop, all_cpus=all_cpus)
+        console.regions[key] = known
+        return known.texts.copy(), [first.at, *known.places]
+    at = bisect_right(known.places, first.at)
+    return known.texts[at:], [first.at, *known.places[at:]]
+
+
+def _of_prefix(
+    console: Console, region: Sequence[str], begin: int, prefix: str, *, stop: int, all_cpus: bool
+) -> Region:
+    """Return the lines that begin with a stamp like ``prefix``."""
+    width, edge = len(prefix), prefix.index("]")
     tag = prefix[edge:]
-    region = lines[begin:stop]
-    if context == STAMPED:
+    if tag == "] ":
         texts = [line[width:MAX_LINE] for line in region if line[edge:width] == tag]
         if len(texts) == len(region):
-            return texts, range(first.at, stop)
+            return Region(range(begin, stop), texts, stop)
     places = [at for at, line in enumerate(region, begin) if line[edge:width] == tag]
+    until = stop
     if all_cpus:
-        places = _all_cpus(console, places, stop, prefix)
+        until = next((at for at in places if ALL_CPUS in console.lines[at]), stop)
+        places = _all_cpus(console, places, until, stop, prefix)
     strays = [] if _even(console, region, edge) else _strays(console, begin, region, prefix)
     if strays:
         places = sorted([*places, *strays])
-        return [console.bare(at)[0][:MAX_LINE] for at in places], [first.at, *places]
-    return [lines[at][width:MAX_LINE] for at in places], [first.at, *places]
+        return Region(places, [console.bare(at)[0][:MAX_LINE] for at in places], until)
+    return Region(places, [console.lines[at][width:MAX_LINE] for at in places], until)
 
 
-def _all_cpus(console: Console, own: list[int], stop: int, prefix: str) -> list[int]:
-    """Add what the other processors say once this one has asked all of them."""
-    asked = next((at for at in own if ALL_CPUS in console.lines[at]), stop)
+def _all_cpus(console: Console, own: list[int], asked: int, stop: int, prefix: str) -> list[int]:
+    """Add what the other processors say once this one has asked all of them, at ``asked``."""
     width, edge = len(prefix), prefix.index("]")
     tag = prefix[edge:]
     answers = [
@@ -178,7 +199,7 @@ def _even(console: Console, region: Sequence[str], edge: int) -> bool:
     return (
         len(region) > 0
         and region[0][edge : edge + 1] == region[-1][edge : edge + 1] == "]"
-        and console.text.count("\n[") >= console.end - 1
+        and console.stamps >= console.end - 1
     )
 
 

@@ -57,6 +57,7 @@ _RUN_ON = re.compile(
     r"|\[ {0,7}\+\d{1,9}\.\d{6}\] |\[[A-Z][a-z]{2} {0,2}\d{1,2} \d\d:\d\d\] ))"
 )
 _STAMP = re.compile(rf"{_PRINTK}|\[ {{0,12}}[CT]\d{{1,10}}\] ")
+_SIGNS = ("\\", "{", '"', "\r", "#0", "<br", "<pre", "<code", "</")
 MIN_STAMPS = 3
 """Stamps in one line that make it a run-on line; two may be of lines printed into each other."""
 
@@ -72,6 +73,14 @@ def pieces(line: str, context: str = "", depth: int = 0) -> Iterator[tuple[str, 
                     yield from pieces(part, known or context, depth + 1)
                 return
     yield line[:MAX_LINE], context
+
+
+def single(line: str) -> bool:
+    """Tell at once, if it is so, that a line is one line of the kernel as it stands."""
+    for sign in _SIGNS:
+        if sign in line:
+            return False
+    return line.count("] ") < MIN_STAMPS
 
 
 def wrapped(text: str) -> bool:
