@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import overload
 
 from bot.crash import events, userland
@@ -100,8 +100,9 @@ class Account:
         are left to the next part, in which all their lines stand.
         """
         kinds = self._kinds
-        hits: Sequence[Hit] = _scanner(kinds).hits(console.text)
-        if not hits or (len(console.text) > _LONG and not _promising(hits, kinds)):
+        worth = partial(_promising, kinds=kinds) if len(console.text) > _LONG else None
+        hits: Sequence[Hit] = _scanner(kinds).hits(console.text, worth)
+        if not hits:
             return True
         hits = console.unfold(hits, _scanner(kinds).hits)
         heads = headlines(console, hits)

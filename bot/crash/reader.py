@@ -34,7 +34,7 @@ from bot.crash.scan import Hit, needed
 from bot.crash.skips import rule_of
 from bot.crash.titles import anonymous, stamped
 from bot.crash.trace import broken_trace, trace_of
-from bot.crash.transport import FOREIGN, STAMPED, bare, clean, pieces
+from bot.crash.transport import FOREIGN, STAMPED, bare, clean, pieces, single
 from bot.crash.window import ALL_CPUS, END_MARKS, INJECTION, MAX_WINDOW, Headline, Window, cut
 
 MAX_REPORTS = 32
@@ -121,6 +121,8 @@ def _doubled(console: Console, before: Headline, head: Headline) -> bool:
 
 def promising(hit: Hit) -> bool:
     """Tell whether a line that was found may announce a crash, by itself."""
+    if not _needed_in(hit) and single(hit.line):
+        return False
     for piece, known in pieces(clean(hit.line)):
         text, context = bare(piece, known)
         if context[:1] == FOREIGN:
@@ -131,6 +133,15 @@ def promising(hit: Hit) -> bool:
                 if _rows(head) or _kernels(head):
                     return True
     return False
+
+
+def _needed_in(hit: Hit) -> bool:
+    """Tell whether a line holds what a format needs besides its literal, or needs no more."""
+    literals = _literals(_held(hit.words, hit.line))
+    return any(
+        literal in UNNAMED or any(word in hit.line for word, _ in _needs()[literal])
+        for literal in literals
+    )
 
 
 def _remark(

@@ -7,7 +7,7 @@ library looks for the words that each pattern needs, then tries the pattern on t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -85,6 +85,10 @@ class Hit(NamedTuple):
     line: str
 
 
+Worth = Callable[[Sequence[Hit]], bool]
+"""Tells whether lines that were found are worth a closer look."""
+
+
 class Scanner:
     """Many patterns, valid for both engines, that are looked for line by line."""
 
@@ -94,12 +98,16 @@ class Scanner:
         self._re2: Any = None
         self._words: _Words | None = None
 
-    def hits(self, text: str) -> list[Hit]:
+    def hits(self, text: str, worth: Worth | None = None) -> list[Hit]:
         """Return the lines of ``text`` that hold a pattern: number (from 0) and what was found.
 
-        Of two that overlap, only the one that begins first is found.
+        Of two that overlap, only the one that begins first is found. With ``worth`` nothing is
+        returned if it finds none of the lines worth it; they are not numbered then.
         """
-        return self._by_re2(text) if _ENGINE == "re2" else self._by_words(text)
+        if _ENGINE == "re2":
+            return self._by_re2(text, worth)
+        hits = self._by_words(text)
+        return hits if worth is None or worth(hits) else []
 
     def may_hit(self, text: str) -> bool:
         """Tell whether ``text`` may hold a pattern; no is certain."""
@@ -123,10 +131,11 @@ class Scanner:
             self._re2 = re2.compile(joined.encode(), options)
         return self._re2
 
-    def _by_re2(self, text: str) -> list[Hit]:
+    def _by_re2(self, text: str, worth: Worth | None) -> list[Hit]:
         data = text.encode("utf-8", errors="replace")
         hits: list[Hit] = []
-        number = before = end = tried = 0
+        ends: list[int] = []
+        end = tried = 0
         pattern = self._compiled()
         matches = pattern.finditer(data)
         while (match := next(matches, None)) is not None:
@@ -140,15 +149,16 @@ class Scanner:
                 if tried >= MAX_WORDS:  # each further search walks over the rest of the line
                     matches = pattern.finditer(data, end)
                 continue
-            number += data.count(b"\n", before, at)
-            before = at
             end = data.find(b"\n", at)
             if end < 0:
                 end = len(data)
             line = data[data.rfind(b"\n", 0, at) + 1 : end].decode("utf-8", errors="replace")
-            hits.append(Hit(number, (word,), line))
+            hits.append(Hit(0, (word,), line))
+            ends.append(end)
             tried = 1
-        return hits
+        if worth is not None and not worth(hits):
+            return []
+        return _numbered(data, hits, ends)
 
     def _by_words(self, text: str) -> list[Hit]:
         words = self._by_word()
@@ -163,6 +173,17 @@ class Scanner:
         return words.hits(
             (n, lines[n], odd[shape]) for n, shape in enumerate(shapes) if shape in odd
         )
+
+
+def _numbered(data: bytes, hits: list[Hit], ends: list[int]) -> list[Hit]:
+    """Give lines their numbers, which end at ``ends``."""
+    number = before = 0
+    numbered = []
+    for hit, end in zip(hits, ends, strict=True):
+        number += data.count(b"\n", before, end)
+        before = end
+        numbered.append(Hit(number, hit.words, hit.line))
+    return numbered
 
 
 class _Words:

@@ -52,11 +52,12 @@ def read_parts(given: Iterator[str], kinds: Collection[Kind]) -> list[CrashRepor
         # In an endless line what stands before the cut counts as settled.
         cut = not part or text[settled - 1 : settled] not in ("", "\n")
         if account.add(Console(text, first), known, whole + cut if part else None):
-            settled = _line_at(text, len(text)) if part else len(text)
-            whole = first + text.count("\n", 0, settled)
+            quiet = _line_at(text, len(text)) if part else len(text)
+            whole += text.count("\n", settled, quiet)
+            settled = quiet
         known = whole
         kept = _line_at(text, settled - BEFORE)
-        first += text.count("\n", 0, kept)
+        first = whole - text.count("\n", kept, settled)
         text = text[kept:]
     return account.reports()
 
