@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from bot.approval.policy import Person
 from bot.errors import BadInputError
+from bot.runbook.pattern import check_pattern
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -29,6 +30,25 @@ def seconds(value: object) -> float:
 
 
 Duration = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=366 * 86400)]
+
+
+OURS = ("HOLDFAST_", "SLACK_", "PG")
+"""Beginnings of the environment variables that are the bot's own and never leave it."""
+
+
+def _shareable(name: str) -> str:
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is None:
+        raise ValueError(f"{name!r} is no name of an environment variable")
+    if name.startswith((*OURS, "ANSIBLE_")):
+        raise ValueError(f"{name} is not for playbooks: name no {', '.join(OURS)} or ANSIBLE_ here")
+    return name
+
+
+def _redaction(pattern: str) -> str:
+    try:
+        return check_pattern(pattern)
+    except ValueError as error:
+        raise ValueError(f"{pattern!r} {error}") from None
 
 
 class _Part(BaseModel):
@@ -58,6 +78,9 @@ class FleetPart(_Part):
         ]
     )
     run_timeout: Duration = 600.0
+    ansible_cfg: str | None = None
+    vault_password_file: str | None = None
+    environment: list[Annotated[str, AfterValidator(_shareable)]] = Field(default_factory=list)
 
 
 class ApprovalPart(_Part):
@@ -123,13 +146,14 @@ class Config(_Part):
     hold: HoldPart = HoldPart()
     intake: IntakePart = IntakePart()
     slack: SlackPart = SlackPart()
+    redact: list[Annotated[str, AfterValidator(_redaction)]] = Field(default_factory=list)
     url: str = "http://127.0.0.1:8420"
     base: Path = Field(default=Path(), exclude=True)
     file: Path = Field(default=Path("holdfast.yml"), exclude=True)
 
     def path(self, name: str) -> Path:
         """Resolve a configured path against the configuration file's directory."""
-        return (self.base / name).resolve()
+        return (self.base / Path(name).expanduser()).resolve()
 
     @property
     def state_dir(self) -> Path:
@@ -194,7 +218,13 @@ def _from_environment(config: Config, env: Mapping[str, str]) -> Config:
     if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
         path = config.path(url.removeprefix("sqlite:///"))
         database = database.model_copy(update={"url": f"sqlite:///{path}"})
-    return config.model_copy(update={"database": database, "slack": slack})
+    named = {
+        key: getattr(config.fleet, key)
+        for key in ("inventory", "ansible_cfg", "vault_password_file")
+    }
+    paths = {key: str(config.path(name)) for key, name in named.items() if name}
+    fleet = config.fleet.model_copy(update=paths)
+    return config.model_copy(update={"database": database, "slack": slack, "fleet": fleet})
 
 
 def _problem(error: Any) -> str:

@@ -207,7 +207,16 @@ class Sources(Protocol):
         """Keep a private copy of the playbooks and return its hash."""
 
     def pin_hosts(self, inventory: Inventory, hosts: Sequence[str]) -> str:
-        """Keep a private copy of these hosts' connection variables and return its hash."""
+        """Keep keyed hashes of all that these hosts resolve to; return the hash over them."""
 
     def hosts_hash(self, inventory: Inventory, hosts: Sequence[str]) -> str:
         """Return the hash that ``pin_hosts`` would return, keeping nothing."""
+
+    def approved(self, hosts: Sequence[str], pinned: str) -> Inventory:
+        """Return what ``pin_hosts`` saw of these hosts; ``ConflictError`` if it is so no more."""
+
+    def known(self, patience: float = 0.0) -> Inventory | None:
+        """Return the last inventory that could be read, renewed in the background.
+
+        ``patience`` (seconds) is how long the caller waits for the first one.
+        """

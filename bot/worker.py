@@ -12,7 +12,7 @@ from typing import Protocol
 from bot.decide import Action, decide, due
 from bot.errors import ConflictError, HoldfastError, UnavailableError
 from bot.incident.state import Incident
-from bot.ports import Transaction
+from bot.ports import Run, Transaction
 from bot.service import prepare, request, rollout
 from bot.service.report import Watch, refuse
 from bot.service.site import Site, load, refold
@@ -54,7 +54,7 @@ STEPS: Mapping[str, Callable[[Site, Incident, Action], Commit | None]] = Mapping
 class Launcher(Protocol):
     """Starts the supervisor of a queued run."""
 
-    def launch(self, ident: str) -> None:
+    def launch(self, run: Run) -> None:
         """Start it unless it was started already.
 
         Raises ``UnavailableError`` if that cannot be done now, and ``ConflictError`` if it was done
@@ -126,7 +126,7 @@ class Worker:
             if run.state != "queued":
                 continue
             try:
-                self._launcher.launch(run.ident)
+                self._launcher.launch(run)
             except ConflictError as error:
                 refuse(self._site, run, str(error))
                 given_up = True

@@ -95,6 +95,12 @@ class Sources:
     def hosts_hash(self, inventory: Inventory, hosts: Sequence[str]) -> str:
         return "inventory"
 
+    def approved(self, hosts: Sequence[str], pinned: str) -> Inventory:
+        return self.inventory()
+
+    def known(self, patience: float = 0.0) -> Inventory | None:
+        return self.inventory()
+
 
 @dataclass(slots=True)
 class FakeHost:
@@ -139,11 +145,11 @@ class Launcher:
         self.launched: list[str] = []
         self.error: Exception | None = None
 
-    def launch(self, ident: str) -> None:
+    def launch(self, run: Run) -> None:
         if self.error is not None:
             raise self.error
-        if ident not in self.launched:
-            self.launched.append(ident)
+        if run.ident not in self.launched:
+            self.launched.append(run.ident)
 
     def reap(self) -> None:
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -134,13 +135,11 @@ def proposal_card(
     """Show what would be done, to whom, with what risk, and what is still missing."""
     content = proposal.content
     count = tally(proposal, proposal.approvals, people)
-    radius = blast_radius(content)
-    numbers = " · ".join(f"{n} {e.replace('_', ' ')}" for e, n in sorted(radius.items()))
     fields = [
         ("Crash", incident.title),
         ("Runbook", f"{content['runbook']['id']}: {_reasons(incident)}"),
         ("Does", does(content)),
-        ("Hosts", f"{len(content['hosts'])} listed: {numbers}"),
+        ("Hosts", f"{len(content['hosts'])} listed: {listed(content)}"),
         ("Waves", _waves(content)),
         ("Risk", f"{content['mitigation']['risk']}. {content['mitigation']['residual']}".strip()),
         ("Undo", _undo(content)),
@@ -163,6 +162,22 @@ def proposal_card(
         if proposal.state is ProposalState.OPEN
         else "",
     )
+
+
+def listed(content: Mapping[str, Any]) -> str:
+    """Count the listed hosts by exposure; say of those that are not exposed why."""
+    parts = []
+    for exposure, number in sorted(blast_radius(content).items()):
+        why = Counter(
+            str(host["reason"]).rpartition(": ")[2].strip()
+            for host in content["hosts"].values()
+            if host["exposure"] == exposure and host.get("reason")
+        )
+        words = [f"{n} {reason}" if len(why) > 1 else reason for reason, n in why.most_common(2)]
+        more = [f"{len(why) - 2} other reasons"] if len(why) > 2 else []
+        said = f" ({', '.join(words + more)})" if words else ""
+        parts.append(f"{number} {exposure.replace('_', ' ')}{said}")
+    return " · ".join(parts)
 
 
 def does(content: Mapping[str, Any]) -> str:
@@ -205,7 +220,9 @@ def preview(incident: Incident, proposal: Proposal, limit: int) -> str:
     wanted = proposal.content["dry_run"]
     request = next((r for r in incident.requests if r.previewed == wanted), None)
     hosts: Mapping[str, Sequence[str]] = (request.dry_run if request else {}).get("hosts", {})
-    rows = [f"{host}: {line}" for host, lines in sorted(hosts.items()) for line in lines]
+    blind = request.dry_run.get("cannot_preview", ()) if request else ()
+    rows = [f"cannot preview: {task}" for task in blind]
+    rows += [f"{host}: {line}" for host, lines in sorted(hosts.items()) for line in lines]
     more = [f"… and {len(rows) - limit} more lines"] if len(rows) > limit else []
     return "\n".join(rows[:limit] + more)
 

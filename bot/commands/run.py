@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 
 import click
 
@@ -22,7 +23,12 @@ def run(ctx: click.Context, ident: str) -> int:
     app = build(configuration(ctx))
     try:
         name = f"{socket.gethostname()}.{os.getpid()}"
-        done = supervise(app.site, app.config.fleet, app.config.state_dir, ident, name)
+        config = app.config
+        if not sys.stdin.isatty():
+            app.sources.take_over(sys.stdin.buffer.read())
+        done = supervise(
+            app.site, config.fleet, config.state_dir, ident, name, redact=config.redact
+        )
     finally:
         app.close()
     return 0 if done else 1

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.demo.fleet import HostSpec
+from bot.ports import Run
 from bot.rollout.outcome import Raw
 from bot.service.report import Report, record
 from bot.service.site import Site
@@ -106,9 +107,9 @@ class SimulatedLauncher:
         self._site = site
         self._fleet = fleet
 
-    def launch(self, ident: str) -> None:
+    def launch(self, run: Run) -> None:
         """Carry the run out in a thread."""
-        threading.Thread(target=self._run, args=(ident,), daemon=True).start()
+        threading.Thread(target=self._run, args=(run.ident,), daemon=True).start()
 
     def reap(self) -> None:
         """Do nothing: threads end by themselves."""

@@ -136,7 +136,7 @@ def _probed(incident: Incident, entry: Entry) -> None:
     for name, seen in entry.data["hosts"].items():
         host = incident.host(name)
         host.exposure = Exposure(seen["exposure"])
-        if host.exposure is Exposure.NOT_APPLICABLE:
+        if host.exposure is Exposure.NOT_APPLICABLE or host.outcome is None:
             host.reason = str(seen.get("reason") or "")
         _see(host, seen, entry)
     request = _request(incident, entry)

@@ -15,7 +15,8 @@ class Raw:
 
     ``status`` is ``ok failed unreachable missing``; ``facts`` are the JSON lines that the
     playbook printed, in order; ``message`` is Ansible's own; ``at`` is when the host last
-    answered (RFC 3339), which may be long before the run ended.
+    answered (RFC 3339), which may be long before the run ended. ``would`` are the lines of a dry
+    run, ``blind`` its tasks (``name (module)``) that have no check mode.
     """
 
     host: str
@@ -23,6 +24,8 @@ class Raw:
     facts: tuple[Mapping[str, Any], ...] = ()
     message: str = ""
     at: str | None = None
+    would: tuple[str, ...] = ()
+    blind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

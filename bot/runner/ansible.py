@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,10 @@ import psutil
 
 from bot.config import FleetPart
 from bot.rollout.outcome import Raw
+from bot.rollout.preview import cannot_preview, would
+from bot.runner.pin import SITE
+from bot.runner.redact import Redactor
+from bot.runner.settings import ssh_args
 
 MAIN = "holdfast-main.yml"
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK")
@@ -23,12 +28,14 @@ MARK = '{"holdfast":'
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What one run does: playbooks (name, phase or None) in order, on exactly these hosts."""
+    """What one run does: playbooks (name, phase or None) in order, on exactly these hosts.
+
+    ``inventory`` is Ansible's own form of them; it may hold passwords and is never written to disk.
+    """
 
     directory: Path
     playbooks: tuple[tuple[str, str | None], ...]
-    hosts: Mapping[str, Mapping[str, Any]]
-    pools: Mapping[str, Sequence[str]]
+    inventory: Mapping[str, Any]
     variables: Mapping[str, str | int | bool]
     fleet: FleetPart
     check: bool = False
@@ -36,16 +43,26 @@ class Job:
 
 @dataclass(slots=True)
 class Results:
-    """What each host said, gathered from Ansible's events as they come."""
+    """What each host said, gathered from Ansible's events as they come, without secrets."""
+
+    redactor: Redactor = field(default_factory=Redactor)
+    output: Path | None = None
+    check: bool = False
 
     status: dict[str, str] = field(default_factory=dict)
     facts: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
-    skipped: set[str] = field(default_factory=set)
+    would: dict[str, list[str]] = field(default_factory=dict)
+    blind: dict[str, list[str]] = field(default_factory=dict)
     times: dict[str, str] = field(default_factory=dict)
 
-    def take(self, event: Mapping[str, Any]) -> bool:
-        """Note one event. It runs in the reading thread, so it must be quick."""
+    def take(self, event: dict[str, Any]) -> bool:
+        """Note one event. It runs in the reading thread, so it must be quick.
+
+        Secrets are taken out of the event itself: ansible-runner writes it to disk afterwards.
+        """
+        event.update(self.redactor.value(event))
+        self._write(str(event.get("stdout") or ""))
         data = event.get("event_data") or {}
         host, result = data.get("host"), data.get("res") or {}
         if not host:
@@ -57,17 +74,36 @@ class Results:
                 self._end(host, "failed", result)
             case "runner_on_ok":
                 self.status.setdefault(host, "ok")
-            case "runner_on_skipped":
-                self.skipped.add(str(data.get("task", "")))
+                self._preview(host, data, result)
+            case "runner_item_on_ok" | "runner_on_skipped" | "runner_item_on_skipped":
+                self._preview(host, data, result)
             case _:
                 pass
         self._facts(host, result, str(event.get("created") or ""))
         return True
 
+    def _write(self, text: str) -> None:
+        """Keep the output as people know it; ansible-runner would keep the secrets in it too."""
+        if self.output is not None and text:
+            self.output.parent.mkdir(parents=True, exist_ok=True)
+            with self.output.open("a") as file:
+                file.write(f"{text}\n")
+
     def _end(self, host: str, status: str, result: Mapping[str, Any]) -> None:
         self.status[host] = status
         said = (result.get(key) for key in ("stderr", "msg", "stdout"))
         self.messages[host] = _short(next((str(s) for s in said if s), ""))
+
+    def _preview(self, host: str, data: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        """Note what a dry run says; nothing else is in check mode or has a diff."""
+        if not self.check or not isinstance(result, dict) or "results" in result:
+            return
+        task = f"{data.get('task', '')} ({data.get('task_action', '')})"
+        if cannot_preview(result):
+            if task not in self.blind.setdefault(host, []):
+                self.blind[host].append(task)
+            return
+        self.would.setdefault(host, []).extend(would(task, result))
 
     def _facts(self, host: str, result: Mapping[str, Any], created: str) -> None:
         if not isinstance(result, dict):
@@ -92,6 +128,8 @@ class Results:
                 facts=tuple(self.facts.get(host, ())),
                 message=self.messages.get(host, ""),
                 at=self.times.get(host) or None,
+                would=tuple(self.would.get(host, ())),
+                blind=tuple(self.blind.get(host, ())),
             )
             for host in approved
         ]
@@ -106,19 +144,28 @@ def _short(text: str, limit: int = 300) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def scrubbed(fleet: FleetPart) -> dict[str, str]:
-    """Return the environment of Ansible: no token or secret of the bot is in it."""
-    env = {name: os.environ[name] for name in KEPT if name in os.environ}
+def scrubbed(fleet: FleetPart, site_args: str = "") -> dict[str, str]:
+    """Return the environment of Ansible: no token or secret of the bot is in it.
+
+    ``site_args`` are the site's own ssh arguments: ours come first, and ssh takes the first word.
+    """
+    kept = (*KEPT, *fleet.environment)
+    env = {name: os.environ[name] for name in kept if name in os.environ}
     env["PATH"] = f"{Path(sys.executable).parent}:{env.get('PATH', os.defpath)}"
     env.setdefault("LANG", "C.UTF-8")
+    options = " ".join(f"-o {option}" for option in fleet.ssh_options)
+    if fleet.vault_password_file:
+        env["ANSIBLE_VAULT_PASSWORD_FILE"] = fleet.vault_password_file
     env |= {
         "ANSIBLE_FORKS": str(fleet.forks),
         "ANSIBLE_TIMEOUT": str(fleet.connect_timeout),
-        "ANSIBLE_SSH_ARGS": " ".join(f"-o {option}" for option in fleet.ssh_options),
+        "ANSIBLE_SSH_ARGS": f"{options} {site_args}".strip(),
         "ANSIBLE_SSH_RETRIES": "0",
         "ANSIBLE_SSH_USETTY": "False",
         "ANSIBLE_PIPELINING": "True",
         "ANSIBLE_GATHERING": "explicit",
+        "ANSIBLE_STRATEGY": "linear",
+        "ANSIBLE_INVENTORY_ENABLED": "yaml",
         "ANSIBLE_RETRY_FILES_ENABLED": "False",
         "ANSIBLE_DEPRECATION_WARNINGS": "False",
         "ANSIBLE_LOCALHOST_WARNING": "False",
@@ -127,24 +174,25 @@ def scrubbed(fleet: FleetPart) -> dict[str, str]:
     return env
 
 
-def lay_out(job: Job) -> None:
-    """Write the run's inventory, variables and main playbook below ``job.directory``."""
-    inventory = {
-        "all": {
-            "hosts": {name: dict(variables) for name, variables in job.hosts.items()},
-            "children": {
-                pool: {"hosts": {h: {} for h in members if h in job.hosts}}
-                for pool, members in job.pools.items()
-            },
-        }
-    }
+def lay_out(job: Job) -> int:
+    """Write the run's variables and main playbook below ``job.directory``, hand its inventory over.
+
+    The inventory is in memory; the file is a link to it. Returns the descriptor that keeps it.
+    """
     plays = [
         {"import_playbook": name, **({"vars": {"phase": phase}} if phase else {})}
         for name, phase in job.playbooks
     ]
-    _write(job.directory / "inventory" / "hosts.json", inventory)
     _write(job.directory / "env" / "extravars", dict(job.variables))
     _write(job.directory / "project" / MAIN, plays)
+    memory = os.memfd_create("inventory", os.MFD_CLOEXEC)
+    os.fchmod(memory, 0o600)
+    with open(memory, "w", closefd=False) as file:
+        json.dump(job.inventory, file)
+    link = job.directory / "inventory" / "hosts.json"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(f"/proc/{os.getpid()}/fd/{memory}")
+    return memory
 
 
 def _write(path: Path, value: object) -> None:
@@ -158,23 +206,42 @@ def run(job: Job, results: Results) -> str:
 
     Call it only in a process of its own: it replaces the environment and adopts orphans.
     """
-    lay_out(job)
     os.environ.clear()
-    os.environ.update(scrubbed(job.fleet))
-    # A home that cannot be written (a service user's) must not stop a mitigation.
-    os.environ["ANSIBLE_LOCAL_TEMP"] = str(job.directory / "tmp")
-    os.environ["ANSIBLE_SSH_CONTROL_PATH_DIR"] = str(job.directory / "cp")
-    done = ansible_runner.run(
-        private_data_dir=str(job.directory),
-        playbook=MAIN,
-        inventory=str(job.directory / "inventory" / "hosts.json"),
-        ident="job",
-        quiet=True,
-        cmdline="--check --diff" if job.check else None,
-        event_handler=results.take,
-        settings={"pexpect_timeout": 1, "idle_timeout": 0},
-    )
+    os.environ.update(environment(job.directory, job.fleet))
+    artifacts = job.directory / "artifacts" / "job"
+    results.output = artifacts / "stdout"
+    memory = lay_out(job)
+    try:
+        done = ansible_runner.run(
+            private_data_dir=str(job.directory),
+            playbook=MAIN,
+            inventory=str(job.directory / "inventory" / "hosts.json"),
+            ident="job",
+            quiet=True,
+            cmdline="--check --diff" if job.check else None,
+            event_handler=results.take,
+            settings={"pexpect_timeout": 1, "idle_timeout": 0, "suppress_output_file": True},
+        )
+    finally:
+        os.close(memory)
+        # The environment, and facts as hosts told them: neither is needed any more.
+        (artifacts / "command").unlink(missing_ok=True)
+        shutil.rmtree(artifacts / "fact_cache", ignore_errors=True)
     return str(done.status)
+
+
+def environment(directory: Path, fleet: FleetPart) -> dict[str, str]:
+    """Return the environment of a run whose pinned playbooks are in ``directory/project``."""
+    file = directory / "project" / SITE / "ansible.cfg"
+    return {
+        **scrubbed(fleet, ssh_args(file)),
+        "ANSIBLE_CONFIG": str(file),
+        # A home that cannot be written (a service user's) must not stop a mitigation, and no
+        # role or plugin of somebody's home may come in beside the pinned ones.
+        "ANSIBLE_HOME": str(directory / "home"),
+        "ANSIBLE_LOCAL_TEMP": str(directory / "tmp"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(directory / "cp"),
+    }
 
 
 def stop(grace: float = 2.0) -> None:

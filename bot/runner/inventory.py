@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bot.config import FleetPart
+from bot.config import OURS, FleetPart
 from bot.errors import BadInputError, UnavailableError
-from bot.fleet.inventory import HOST_NAME, Inventory, pools
+from bot.fleet.inventory import HOST_NAME, Group, Inventory, members, merged, pools
+from bot.runner.settings import Settings, read
 
 TIMEOUT = 120.0
 
@@ -30,41 +32,50 @@ def resolve(fleet: FleetPart, path: Path) -> Inventory:
             where=str(path),
             next="set fleet.inventory in holdfast.yml to a file or directory",
         )
-    listing = _list(path)
-    variables: Mapping[str, dict[str, Any]] = listing.get("_meta", {}).get("hostvars", {})
-    groups = _members(listing)
+    settings = read(fleet, path)
+    listing = _list(fleet, path, settings)
+    groups = _groups(listing)
+    inside = members(groups)
     if fleet.targets != "all" and fleet.targets not in groups:
         raise BadInputError(
             f"fleet.targets names the group {fleet.targets!r}, which the inventory lacks",
             where=str(path),
             next=f"use one of: {', '.join(sorted(groups)) or 'all'}",
         )
-    names = sorted(groups.get(fleet.targets, ()) or groups.get("all", ()))
+    names = sorted(inside[fleet.targets])
     odd = [name for name in names if HOST_NAME.fullmatch(name) is None]
     if odd or not names:
         what = f"host names that cannot be used: {odd[:5]!r}" if odd else "it holds no hosts"
         raise BadInputError(what, where=str(path), next="mend the inventory")
-    members = {g: tuple(h for h in sorted(m) if h in set(names)) for g, m in groups.items()}
+    variables: Mapping[str, dict[str, Any]] = listing.get("_meta", {}).get("hostvars", {})
+    own = {name: dict(variables.get(name, {})) for name in names}
+    known = set(names)
+    shared = {g: tuple(sorted(m & known)) for g, m in inside.items()}
     return Inventory(
-        hosts={name: dict(variables.get(name, {})) for name in names},
-        pools={g: m for g, m in pools(members, fleet.pools).items() if m},
+        hosts=merged(own, groups),
+        pools={g: m for g, m in pools(shared, fleet.pools).items() if m},
         aliases=fleet.aliases,
+        own=own,
+        groups=groups,
+        place=str(path if path.is_dir() else path.parent),
     )
 
 
-def _list(path: Path) -> dict[str, Any]:
+def sources_of(path: Path) -> list[Path]:
+    """Return where variables are written: the directory, or the file and what is beside it."""
+    if path.is_dir():
+        return [path]
+    return [path, path.parent / "group_vars", path.parent / "host_vars"]
+
+
+def _list(fleet: FleetPart, path: Path, settings: Settings) -> dict[str, Any]:
+    """Ask Ansible. It has no terminal, so whatever would ask a person for a password fails."""
     program = Path(sys.executable).parent / "ansible-inventory"
-    command = [str(program), "-i", str(path), "--list"]
+    command = [str(program), "-i", str(path), "--list", "--export"]
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            done = subprocess.run(  # noqa: S603 - no shell; our own program and a configured path
-                command,
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT,
-                check=False,
-                env={**_environment(), "ANSIBLE_LOCAL_TEMP": scratch},
-            )
+            env = {**environment(fleet, settings, Path(scratch)), "ANSIBLE_LOCAL_TEMP": scratch}
+            code, out, said = _ask(command, env)
     except subprocess.TimeoutExpired as error:
         raise UnavailableError(
             f"the inventory did not answer within {TIMEOUT:.0f} s",
@@ -77,35 +88,65 @@ def _list(path: Path) -> dict[str, Any]:
             where=str(program),
             next="install ansible-core beside holdfast",
         ) from error
-    trouble = [
-        line for line in done.stderr.splitlines() if "Unable to parse" in line or "ERROR" in line
-    ]
-    if done.returncode != 0 or trouble:
+    trouble = [line for line in said.splitlines() if "Unable to parse" in line or "ERROR" in line]
+    if code != 0 or trouble:
+        said = (trouble or [said.strip()])[-1][:300]
+        vault = "vault" in said.lower()
+        advice = "set fleet.vault_password_file, or vault_identity_list in ansible.cfg"
         raise BadInputError(
-            f"ansible-inventory cannot read it: {(trouble or [done.stderr.strip()])[-1][:300]}",
+            f"ansible-inventory cannot read it: {said}",
             where=str(path),
-            next=f"run 'ansible-inventory -i {path} --list' by hand",
+            next=advice if vault else f"run 'ansible-inventory -i {path} --list' by hand",
         )
-    listing: dict[str, Any] = json.loads(done.stdout)
+    listing: dict[str, Any] = json.loads(out)
     return listing
 
 
-def _environment() -> dict[str, str]:
-    """Return the environment without our own secrets; a dynamic source may need the rest."""
-    ours = ("HOLDFAST_", "SLACK_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+def _ask(command: Sequence[str], env: Mapping[str, str]) -> tuple[int, str, str]:
+    """Run it in a session of its own; one that takes too long ends with all that it started."""
+    with subprocess.Popen(  # noqa: S603 - no shell; our own program and a configured path
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+        env=env,
+    ) as child:
+        try:
+            out, said = child.communicate(timeout=TIMEOUT)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            raise
+    return child.returncode, out, said
 
 
-def _members(listing: Mapping[str, Any]) -> dict[str, set[str]]:
-    """Return group -> all its hosts, children included."""
-    groups = {name: part for name, part in listing.items() if name != "_meta"}
+def environment(fleet: FleetPart, settings: Settings, scratch: Path) -> dict[str, str]:
+    """Return the environment of the inventory's reader: the site's settings, no secret of ours.
 
-    def hosts(name: str, seen: frozenset[str]) -> set[str]:
-        part = groups.get(name, {})
-        found = set(part.get("hosts", ()))
-        for child in part.get("children", ()):
-            if child not in seen:
-                found |= hosts(child, seen | {child})
-        return found
+    A dynamic source may need any other variable. Ansible's settings come from the site's
+    ``ansible.cfg`` alone, whoever started the bot.
+    """
+    ours = (*OURS, "ANSIBLE_")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    file = settings.file
+    if file is None:
+        file = scratch / "ansible.cfg"
+        file.touch()
+    env |= {"ANSIBLE_CONFIG": str(file), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOG_PATH": ""}
+    if fleet.vault_password_file:
+        env["ANSIBLE_VAULT_PASSWORD_FILE"] = fleet.vault_password_file
+    return env
 
-    return {name: hosts(name, frozenset({name})) for name in {*groups, "all"}}
+
+def _groups(listing: Mapping[str, Any]) -> dict[str, Group]:
+    """Return every group as it was listed; ``all`` is there even in an empty inventory."""
+    return {
+        name: Group(
+            hosts=tuple(part.get("hosts", ())),
+            children=tuple(part.get("children", ())),
+            variables=part.get("vars", {}),
+        )
+        for name, part in {"all": {}, **listing}.items()
+        if name != "_meta"
+    }

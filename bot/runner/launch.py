@@ -8,10 +8,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bot.errors import ConflictError, UnavailableError
+from bot.ports import Run
 
 STARTS = 4
 PACE = 5.0
@@ -31,19 +33,24 @@ class _Start:
 class Launcher:
     """Starts ``holdfast run IDENT`` so that it outlives the bot, and reaps what has ended."""
 
-    def __init__(self, config: Path, log_dir: Path) -> None:
+    def __init__(
+        self, config: Path, log_dir: Path, memory: Callable[[Run], bytes] = lambda _: b""
+    ) -> None:
+        """``memory`` returns what a run's supervisor reads from its standard input."""
+        self._memory = memory
         self._config = config.resolve()
         self._log_dir = log_dir
         self._starts: dict[str, _Start] = {}
         self._lock = threading.Lock()
 
-    def launch(self, ident: str) -> None:
+    def launch(self, run: Run) -> None:
         """Start the supervisor of a queued run unless one of this process is at it.
 
         A supervisor that ended without taking its run is started again after a while, a few times:
         then ``ConflictError`` says where to read why.
         """
         self.reap()
+        ident = run.ident
         with self._lock:
             start = self._starts.setdefault(ident, _Start())
             waited = time.monotonic() - start.at
@@ -59,16 +66,21 @@ class Launcher:
                     next="read that file",
                 )
             start.times, start.at = start.times + 1, time.monotonic()
-            start.child = self._start(ident)
+            start.child = self._start(run)
 
-    def _start(self, ident: str) -> subprocess.Popen[bytes]:
+    def _start(self, run: Run) -> subprocess.Popen[bytes]:
+        ident = run.ident
         command = [sys.executable, "-m", "bot", "--config", str(self._config), "run", ident]
         try:
             self._log_dir.mkdir(parents=True, exist_ok=True)
-            with self._log(ident).open("ab") as log:
+            # In memory, not in a pipe: the bot may die before the supervisor has read it.
+            memory = os.fdopen(os.memfd_create("inventory", os.MFD_CLOEXEC), "w+b")
+            with memory, self._log(ident).open("ab") as log:
+                memory.write(self._memory(run))
+                memory.seek(0)
                 return subprocess.Popen(  # noqa: S603 - our own program, no shell
                     command,
-                    stdin=subprocess.DEVNULL,
+                    stdin=memory,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import hmac
+import json
 import logging
 import os
 import secrets
@@ -14,19 +16,22 @@ from pathlib import Path
 from typing import Any
 
 from bot.config import Config
-from bot.errors import BadInputError, HoldfastError
-from bot.fleet.inventory import Inventory
-from bot.ports import Clock
+from bot.errors import BadInputError, ConflictError, HoldfastError
+from bot.fleet.inventory import Inventory, as_dict, from_dict, narrowed, seals
+from bot.ports import Clock, Run
 from bot.runbook.disk import read_dir
 from bot.runbook.load import load
 from bot.runbook.model import Library
 from bot.runbook.override import override
-from bot.runner import inventory, pin
+from bot.runner import inventory, pin, settings
+from bot.runner.pin import SITE, Part
 from bot.timeline.chain import canonical
 
 log = logging.getLogger(__name__)
 
 FRESH = 30.0
+KEPT = 8
+"""How many inventories of proposals are kept in memory."""
 
 
 class DiskSources:
@@ -41,6 +46,11 @@ class DiskSources:
         self._library: Library | None = None
         self._last: Inventory | None = None
         self._asked: float = 0.0
+        self._tree = ""
+        self._marks: Sequence[object] = ()
+        self._left: tuple[str, ...] = ()
+        self._kept: dict[str, Inventory] = {}
+        self._handed: Inventory | None = None
         self.trouble = ""
 
     def library(self) -> Library:
@@ -101,36 +111,124 @@ class DiskSources:
         return frozenset(path.name for path in root.glob("*.y*ml") if path.is_file())
 
     def tree(self) -> str:
-        """Return the hash of the playbooks as they are now."""
+        """Return the hash of the playbooks as they are now; hashed again only after a change."""
+        parts = self._parts()
+        marks = [mark for part in parts for mark in pin.marks(part)]
+        with self._lock:
+            if marks != self._marks:
+                self._tree, self._marks = pin.tree_hash(parts), marks
+            return self._tree
+
+    def pin(self) -> str:
+        """Keep a private copy of the playbooks and return its hash."""
+        return pin.pin_tree(self._parts(), self._shelf)
+
+    def _parts(self) -> list[Part]:
+        """Return what a run needs: the playbooks, and what the site's ``ansible.cfg`` names."""
         root = self._config.path(self._config.playbooks)
         if not root.is_dir():
             raise BadInputError(
                 "there is no playbook directory", where=str(root), next="set playbooks"
             )
-        return pin.tree_hash(root)
+        if (root / SITE).exists():
+            raise BadInputError(
+                f"{SITE} is the name of a directory that the bot adds",
+                where=str(root / SITE),
+                next="rename it",
+            )
+        site = settings.read(self._config.fleet, self._config.path(self._config.fleet.inventory))
+        if site.left != self._left:
+            self._left = site.left
+            log.info("ansible.cfg: not taken over", extra={"keys": ", ".join(site.left)})
+        parts = [Part(place="", directory=root)]
+        places = {"roles_path": ["../roles"], "collections_path": ["../collections"]}
+        for key, directories in site.code.items():
+            found = [d.resolve() for d in directories if d.is_dir()]
+            for number, directory in enumerate(found):
+                if directory.is_relative_to(root):
+                    place = f"../{directory.relative_to(root).as_posix()}"
+                else:
+                    self._refuse_state(key, directory)
+                    place = f"{key}/{number}"
+                    parts.append(Part(place=f"{SITE}/{place}", directory=directory))
+                places.setdefault(key, []).append(place)
+        text = site.text(places)
+        return [*parts, Part(place=f"{SITE}/ansible.cfg", text=text)]
 
-    def pin(self) -> str:
-        """Keep a private copy of the playbooks and return its hash."""
-        return pin.pin_tree(self._config.path(self._config.playbooks), self._shelf)
+    def _refuse_state(self, key: str, directory: Path) -> None:
+        if self._config.state_dir.is_relative_to(directory):
+            raise BadInputError(
+                f"{key} of ansible.cfg names a directory that holds the bot's own state",
+                where=str(directory),
+                next="name the directory of the roles or plugins themselves",
+            )
 
     def pin_hosts(self, inventory: Inventory, hosts: Sequence[str]) -> str:
-        """Keep a private copy of these hosts' connection variables and return its hash."""
-        return pin.pin_data(_pinned(inventory, hosts), self._shelf)
+        """Keep the keyed hashes of what these hosts resolve to; return the hash over them.
+
+        What they resolve to, which may hold passwords, is kept in memory only.
+        """
+        pinned = pin.pin_data(self._sealed(inventory, hosts), self._shelf)
+        with self._lock:
+            self._kept.pop(pinned, None)
+            self._kept[pinned] = narrowed(inventory, hosts)
+            while len(self._kept) > KEPT:
+                del self._kept[next(iter(self._kept))]
+        return pinned
 
     def hosts_hash(self, inventory: Inventory, hosts: Sequence[str]) -> str:
         """Return the hash that ``pin_hosts`` would return, keeping nothing."""
-        return hashlib.sha256(canonical(_pinned(inventory, hosts)).encode()).hexdigest()
+        sealed = canonical(self._sealed(inventory, hosts))
+        return hashlib.sha256(sealed.encode()).hexdigest()
 
+    def approved(self, hosts: Sequence[str], pinned: str) -> Inventory:
+        """Return what ``pin_hosts`` saw of these hosts: from memory, else from the sources."""
+        if self._handed is not None and not self._changed(self._handed, hosts, pinned):
+            return self._handed
+        found = self.inventory()
+        if changed := self._changed(found, hosts, pinned):
+            more = f" and {len(changed) - 4} more" if len(changed) > 4 else ""
+            raise ConflictError(
+                f"the inventory says something else of {', '.join(changed[:4])}{more} than when "
+                "the proposal was made: variables or groups changed, or it is gone",
+                next="nothing was run; take that change back, or propose again",
+            )
+        return found
 
-def _pinned(inventory: Inventory, hosts: Sequence[str]) -> dict[str, Any]:
-    wanted = set(hosts)
-    return {
-        "hosts": {name: dict(inventory.hosts[name]) for name in sorted(wanted)},
-        "pools": {
-            pool: [h for h in members if h in wanted]
-            for pool, members in sorted(inventory.pools.items())
-        },
-    }
+    def hand_over(self, run: Run) -> bytes:
+        """Return, for the memory of a run's supervisor, what ``approved`` would; b'' if unknown.
+
+        So a run needs not read the inventory again, and goes on while a dynamic source is away.
+        """
+        pinned = str(run.spec.get("inventory", ""))
+        with contextlib.suppress(HoldfastError, OSError):
+            for found in (self._kept.get(pinned), self._last):
+                if found is not None and not self._changed(found, run.hosts, pinned):
+                    return json.dumps(as_dict(narrowed(found, run.hosts))).encode()
+        return b""
+
+    def take_over(self, data: bytes) -> None:
+        """Remember what ``hand_over`` of another process returned."""
+        self._handed = from_dict(json.loads(data)) if data else None
+
+    def _changed(self, inventory: Inventory, hosts: Sequence[str], pinned: str) -> list[str]:
+        """Return those of ``hosts`` that do not resolve to what ``pin_hosts`` saw."""
+        file = self._shelf / f"{pinned}.json"
+        text = file.read_text()
+        if hashlib.sha256(text.encode()).hexdigest() != pinned:
+            raise ConflictError(
+                "the pinned hashes of the inventory were changed",
+                where=str(file),
+                next="nothing was run; find out who writes to the state directory",
+            )
+        before = json.loads(text)["hosts"]
+        now = self._sealed(inventory, [h for h in hosts if h in inventory.own])["hosts"]
+        return [h for h in hosts if h not in now or now[h] != before.get(h)]
+
+    def _sealed(self, inventory: Inventory, hosts: Sequence[str]) -> dict[str, Any]:
+        key = secret(self._config.state_dir / "timeline.key")
+        own = hmac.new(key, b"inventory", hashlib.sha256).digest()
+        return {"hosts": seals(inventory, hosts, own)}
 
 
 def secret(path: Path) -> bytes:

@@ -7,22 +7,25 @@ heartbeat and reports to the store itself. It outlives the bot.
 from __future__ import annotations
 
 import ctypes
-import json
 import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from bot.approval.policy import may_write
 from bot.config import FleetPart
 from bot.errors import ConflictError, HoldfastError, UnavailableError
+from bot.fleet.inventory import document
 from bot.ports import Run
 from bot.proposal.content import digest
 from bot.runner import ansible
+from bot.runner.inventory import sources_of
 from bot.runner.pin import lay_out
+from bot.runner.redact import Redactor, secrets
+from bot.runner.vault import plaintexts
 from bot.service.report import Report, record, refuse
 from bot.service.site import Site, refold
 
@@ -75,8 +78,18 @@ class Pulse:
         return alive
 
 
-def supervise(site: Site, fleet: FleetPart, state: Path, ident: str, worker: str) -> bool:
-    """Carry out the run; False if somebody else has claimed it."""
+def supervise(
+    site: Site,
+    fleet: FleetPart,
+    state: Path,
+    ident: str,
+    worker: str,
+    redact: Sequence[str] = (),
+) -> bool:
+    """Carry out the run; False if somebody else has claimed it.
+
+    ``redact`` are patterns of what no output may show.
+    """
     run = site.store.claim_run(ident, worker)
     if run is None:
         return False
@@ -90,15 +103,20 @@ def supervise(site: Site, fleet: FleetPart, state: Path, ident: str, worker: str
             _persistently(site, lambda: refuse(site, run, refusal))
             return True
         with Pulse(site, run, fleet.run_timeout) as pulse:
-            report = _carry_out(fleet, state, directory, run, pulse)
+            job, results, why = _set_up(site, fleet, state, run, redact)
+            if job is None and run.spec.get("purpose") and not pulse.stopped:
+                _persistently(site, lambda: refuse(site, run, why))
+                return True
+            report = _carry_out(job, results, why, run, pulse)
             _persistently(site, lambda: record(site, report))
     finally:
         _persistently(site, lambda: site.store.unlock_hosts(run.ident))
+        # Links to an inventory that was in memory, ciphertexts, and Ansible's leftovers.
+        for used in ("env", "inventory", "vault", "tmp", "home", "cp"):
+            shutil.rmtree(directory / used, ignore_errors=True)
     # A hold is checked for days: a check that went well leaves nothing on the disk.
-    # Of the others the hosts' connection settings go, which may hold passwords.
-    quiet = run.kind == "check" and not report.trouble
-    for used in [directory] if quiet else [directory / "env", directory / "inventory"]:
-        shutil.rmtree(used, ignore_errors=True)
+    if run.kind == "check" and not report.trouble:
+        shutil.rmtree(directory, ignore_errors=True)
     return True
 
 
@@ -149,17 +167,48 @@ def _lock(site: Site, run: Run) -> None:
         waited += BEAT
 
 
-def _carry_out(fleet: FleetPart, state: Path, directory: Path, run: Run, pulse: Pulse) -> Report:
-    spec = run.spec
-    results, trouble = ansible.Results(), ""
+def _set_up(
+    site: Site, fleet: FleetPart, state: Path, run: Run, redact: Sequence[str]
+) -> tuple[ansible.Job | None, ansible.Results, str]:
+    """Lay the pinned playbooks and the approved inventory out; no host is touched.
+
+    Returns the job, the empty results, and why there is no job.
+    """
+    directory, spec = state / "runs" / run.ident, run.spec
+    results = ansible.Results(redactor=Redactor(redact), check=bool(spec.get("check")))
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         lay_out(spec["tree"], state / "pinned", directory / "project")
-        job = _job(fleet, state, directory, run, spec)
-        if not pulse.stopped:
-            status = ansible.run(job, results)
-            trouble = _trouble(results, status, directory, run, pulse.stopped)
+        inventory = site.sources.approved(run.hosts, str(spec["inventory"]))
+        env = ansible.environment(directory, fleet)
+        places = [*sources_of(Path(fleet.inventory)), directory / "project"]
+        known = [*secrets(inventory), *plaintexts(places, env, directory / "vault")]
+        results.redactor = Redactor(redact, known)
+        job = ansible.Job(
+            directory=directory,
+            playbooks=tuple((str(name), phase) for name, phase in spec["playbooks"]),
+            inventory=document(inventory, run.hosts),
+            variables=spec["variables"],
+            fleet=fleet,
+            check=bool(spec.get("check")),
+        )
+    except HoldfastError as error:
+        return None, results, str(error)
     except Exception as error:  # a run that broke is reported: silence would only look like death
+        log.exception("the run broke", extra={"run": run.ident})
+        return None, results, f"it broke: {str(error) or type(error).__name__}"
+    return job, results, ""
+
+
+def _carry_out(
+    job: ansible.Job | None, results: ansible.Results, why: str, run: Run, pulse: Pulse
+) -> Report:
+    trouble = why
+    try:
+        if job is not None and not pulse.stopped:
+            status = ansible.run(job, results)
+            trouble = _trouble(results, status, job.directory, run, pulse.stopped)
+    except Exception as error:  # as above
         log.exception("the run broke", extra={"run": run.ident})
         trouble = f"it broke: {str(error) or type(error).__name__}"
     stopped = pulse.stopped
@@ -169,21 +218,6 @@ def _carry_out(fleet: FleetPart, state: Path, directory: Path, run: Run, pulse: 
         raws=results.raws(run.hosts),
         state="cancelled" if stopped else "finished",
         trouble=stopped or trouble,
-    )
-
-
-def _job(
-    fleet: FleetPart, state: Path, directory: Path, run: Run, spec: Mapping[str, Any]
-) -> ansible.Job:
-    pinned = json.loads((state / "pinned" / f"{spec['inventory']}.json").read_text())
-    return ansible.Job(
-        directory=directory,
-        playbooks=tuple((str(name), phase) for name, phase in spec["playbooks"]),
-        hosts={host: pinned["hosts"][host] for host in run.hosts},
-        pools=pinned["pools"],
-        variables=spec["variables"],
-        fleet=fleet,
-        check=bool(spec.get("check")),
     )
 
 

@@ -235,7 +235,7 @@ def _listed(
             "exposure": (host.exposure or Exposure.UNKNOWN).value,
             "value": host.value,
             "kernel": host.kernel,
-            "reason": host.reason if host.exposure is Exposure.NOT_APPLICABLE else "",
+            "reason": "" if host.exposure is Exposure.EXPOSED else host.reason,
         }
     return listed
 

@@ -25,6 +25,8 @@ from bot.service.site import Site, refold
 from bot.timeline.chain import canonical
 from bot.timeline.entry import Draft
 
+LONGEST = 100
+"""How many lines of a host's dry run are kept."""
 STILL = timedelta(seconds=3)
 """How long an old heartbeat has to stand still while we look: supervisors beat twice a second."""
 
@@ -119,7 +121,8 @@ def _preview(_incident: Incident, report: Report) -> list[Draft]:
     if not answered:
         whys = "; ".join(dict.fromkeys(r.message for r in report.raws if r.message))
         return [_failed(report, whys or report.trouble or "no host answered the dry run")]
-    value = {h: answered[h] for h in sorted(answered)}
+    blind = list(dict.fromkeys(task for raw in report.raws for task in raw.blind))
+    value = {"hosts": {h: answered[h] for h in sorted(answered)}, "cannot_preview": blind}
     sha = hashlib.sha256(canonical(value).encode()).hexdigest()
     silent = sorted(set(hosts) - set(answered))
     note = f"; no answer from {', '.join(silent)}" if silent else ""
@@ -127,26 +130,40 @@ def _preview(_incident: Incident, report: Report) -> list[Draft]:
         Draft(
             key=f"preview.{report.run.ident}",
             kind="dryrun.recorded",
-            text=f"dry run on {len(answered)} hosts{note}",
+            text=f"dry run on {len(answered)} hosts{note}{_cannot(blind)}",
             data={
                 "request": report.run.spec.get("request"),
                 "run": report.run.ident,
                 "sha256": sha,
-                "hosts": value,
                 "silent": silent,
+                **value,
             },
         )
     ]
 
 
+def _cannot(blind: Sequence[str]) -> str:
+    return f"; cannot preview: {', '.join(blind)}" if blind else ""
+
+
 def _would(raw: Raw) -> list[str] | None:
+    """Return what the dry run says of a host; None if it says nothing at all."""
     previews = [f for f in raw.facts if f.get("phase") == "preview"]
-    if not previews:
-        return ["this playbook cannot preview what it does"] if raw.status == "ok" else None
-    last = previews[-1]
-    if not last.get("applicable"):
-        return [f"nothing: {last.get('reason') or 'not applicable'}"]
-    return [str(line) for line in last.get("would", [])] or ["nothing: it is so already"]
+    lines = list(raw.would)
+    if previews:
+        last = previews[-1]
+        if not last.get("applicable"):
+            return [f"nothing: {last.get('reason') or 'not applicable'}"]
+        lines = [*(str(line) for line in last.get("would", [])), *lines]
+    elif raw.status == "unreachable" or (raw.status != "ok" and not raw.blind):
+        return None
+    if raw.status == "failed":
+        lines.append(f"then it fails in check mode: {raw.message}")
+    if not lines:
+        return ["nothing that can be previewed" if raw.blind else "nothing: it is so already"]
+    if len(lines) > LONGEST:
+        lines = [*lines[:LONGEST], f"… and {len(lines) - LONGEST} more lines"]
+    return lines
 
 
 def _wave(_incident: Incident, report: Report) -> list[Draft]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import pytest
 
 from bot.config import FleetPart
 from bot.errors import ConflictError, UnavailableError
+from bot.ports import Run
 from bot.runner import ansible, launch, supervise
 from bot.service import approve
 from tests.fakes import DANA, FakeHost, Night
@@ -42,10 +42,6 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[ansible.Job]:
 
     monkeypatch.setattr(ansible, "run", run)
     monkeypatch.setattr(supervise, "lay_out", lambda *_: None)
-    pinned = tmp_path / "state" / "pinned"
-    pinned.mkdir(parents=True)
-    hosts: dict[str, dict[str, str]] = {name: {} for name in "abc"}
-    (pinned / "inventory.json").write_text(json.dumps({"hosts": hosts, "pools": {}}))
     return begun
 
 
@@ -133,7 +129,7 @@ def test_a_supervisor_that_never_takes_its_run_is_given_up(
     launcher = launch.Launcher(tmp_path / "holdfast.yml", tmp_path / "log")
     with pytest.raises(ConflictError, match=f"started {launch.STARTS} times"):
         for _ in range(1000):
-            launcher.launch("x")
+            launcher.launch(Run(ident="x", incident="INC-1", kind="probe", hosts=()))
             time.sleep(0.01)
     assert list((tmp_path / "log").iterdir()) == []
 
@@ -144,7 +140,7 @@ def test_a_supervisor_that_cannot_be_started_says_so(
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
     launcher = launch.Launcher(tmp_path / "holdfast.yml", tmp_path / "log")
     with pytest.raises(UnavailableError, match="no supervisor can be started"):
-        launcher.launch("x")
+        launcher.launch(Run(ident="x", incident="INC-1", kind="probe", hosts=()))
 
 
 @pytest.mark.parametrize("value", ["NaN", '"\\ud800"', "[" * 5000])
