@@ -68,6 +68,27 @@ def decide(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo)
     return actions + _keep(incident, runs, now, tempo)
 
 
+def ask_for_newcomers(incident: Incident) -> list[Action]:
+    """Return the look for new targets that a mitigation under way makes worthwhile, if any.
+
+    It is asked beside ``decide``, for whether there are any only the inventory knows. One proposal
+    at a time: while another one is prepared or waits for people, they wait too.
+    """
+    waiting = {ProposalState.OPEN, ProposalState.APPROVED}
+    if (
+        incident.state != "open"
+        or any(not r.settled for r in incident.requests)
+        or any(p.state in waiting for p in incident.proposals.values())
+    ):
+        return []
+    started = [p for p in incident.rollouts if not p.authority_ended]
+    if any(p.purpose != "mitigate" for p in started):
+        return []
+    moving = {ProposalState.RUNNING, ProposalState.PAUSED, ProposalState.HALTED}
+    growing = [p for p in started if p.state in moving or p.id in incident.hold.proposals]
+    return [Action(verb="newcomers", proposal=p.id) for p in growing[:1]]
+
+
 def due(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo) -> datetime | None:
     """Return when to look again even if nobody asks for it. None: only when woken.
 
@@ -78,15 +99,15 @@ def due(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo) ->
     current = incident.current
     if current is not None and current.state in {ProposalState.OPEN, ProposalState.APPROVED}:
         waits += [current.expires_at, now + timedelta(seconds=5)]
-    rollout = incident.rollout
-    if rollout is not None and not rollout.authority_ended:
+    authorised = [p for p in incident.rollouts if not p.authority_ended]
+    for rollout in authorised:
         waits += [_retry_at(h, runs, tempo) for h in _owed(incident, rollout)]
-        if incident.hold.state == "active":
+        if rollout.id in incident.hold.proposals:
             waits.append(_check_at(incident, rollout, runs))
     live = any(r.state in LIVE for r in runs)
     if live or any(not r.settled for r in incident.requests):
         waits.append(now + timedelta(seconds=5))
-    if not live and incident.state != "open" and (rollout is None or rollout.authority_ended):
+    if not live and incident.state != "open" and not authorised:
         return None
     return max(min(w for w in waits if w > now), now + timedelta(seconds=0.2))
 
@@ -144,7 +165,7 @@ def _wants_hold(incident: Incident, proposal: Proposal) -> bool:
         proposal.purpose == "mitigate"
         and not proposal.authority_ended
         and bool(proposal.content["hold"])
-        and incident.hold.proposal != proposal.id
+        and proposal.id not in incident.hold.proposals
     )
 
 
@@ -237,8 +258,14 @@ def _nobody(incident: Incident, proposal: Proposal, last: Wave) -> Action | None
 
 def _keep(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo) -> list[Action]:
     """See to owed hosts, hosts of unknown fate and the hold, whatever the waves are doing."""
-    rollout = incident.rollout
-    if rollout is None or (rollout.authority_ended and rollout.state is not ProposalState.ABORTED):
+    rollouts = incident.rollouts
+    return [action for p in rollouts for action in _keep_one(incident, p, runs, now, tempo)]
+
+
+def _keep_one(
+    incident: Incident, rollout: Proposal, runs: Sequence[Run], now: datetime, tempo: Tempo
+) -> list[Action]:
+    if rollout.authority_ended and rollout.state is not ProposalState.ABORTED:
         return []
     busy = {h for r in runs if r.state in LIVE and r.kind != "check" for h in r.hosts}
     actions = _strays(incident, rollout, runs, busy)
@@ -269,6 +296,7 @@ def _strays(
         h
         for h in rollout.hosts
         if incident.host(h).outcome is Outcome.UNKNOWN
+        and incident.owner(h) is rollout
         and h not in busy
         and h not in open_wave
         and _read_backs(incident.host(h), runs) < MAX_ATTEMPTS
@@ -294,7 +322,8 @@ def _unjudged(rollout: Proposal) -> bool:
 
 
 def _pending(incident: Incident, rollout: Proposal) -> Iterable[Host]:
-    return (incident.host(h) for h in rollout.content["waves"]["order"])
+    order = rollout.content["waves"]["order"]
+    return (incident.host(h) for h in order if incident.owner(h) is rollout)
 
 
 def _owed(incident: Incident, rollout: Proposal) -> list[Host]:
@@ -350,17 +379,23 @@ def _retry_at(host: Host, runs: Sequence[Run], tempo: Tempo) -> datetime:
 
 def _check_at(incident: Incident, rollout: Proposal, runs: Sequence[Run]) -> datetime:
     interval = float(rollout.content["hold"].get("interval_seconds", 30))
-    began = [r.queued_at for r in runs if r.kind == "check" and r.queued_at is not None]
+    began = [r.queued_at for r in _own_checks(rollout, runs) if r.queued_at is not None]
     since = max(began, default=incident.hold.since or rollout.made_at)
     return since + timedelta(seconds=interval)
+
+
+def _own_checks(rollout: Proposal, runs: Sequence[Run]) -> list[Run]:
+    return [
+        r for r in runs if r.kind == "check" and r.spec.get("proposal", rollout.id) == rollout.id
+    ]
 
 
 def _checks(
     incident: Incident, rollout: Proposal, runs: Sequence[Run], now: datetime
 ) -> list[Action]:
-    if incident.hold.state != "active" or incident.hold.proposal != rollout.id:
+    if rollout.id not in incident.hold.proposals:
         return []
-    if any(r.kind == "check" and r.state in LIVE for r in runs):
+    if any(r.state in LIVE for r in _own_checks(rollout, runs)):
         return []
     if _check_at(incident, rollout, runs) > now:
         return []
@@ -368,5 +403,6 @@ def _checks(
         h
         for h in rollout.hosts
         if incident.host(h).outcome in SETTLED | {Outcome.OWED, Outcome.FAILED}
+        and incident.owner(h) is rollout
     )
     return [Action(verb="check", proposal=rollout.id, hosts=watched)] if watched else []

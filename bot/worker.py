@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Protocol
 
-from bot.decide import Action, decide, due
+from bot.decide import Action, ask_for_newcomers, decide, due
 from bot.errors import ConflictError, HoldfastError, UnavailableError
 from bot.incident.state import Incident
 from bot.ports import Run, Transaction
-from bot.service import prepare, request, rollout
+from bot.service import newcomers, prepare, request, rollout
 from bot.service.report import Watch, refuse
 from bot.service.site import Site, load, refold
 from bot.service.step import Commit
@@ -31,6 +31,7 @@ REMEMBERED = timedelta(seconds=15)
 STEPS: Mapping[str, Callable[[Site, Incident, Action], Commit | None]] = MappingProxyType(
     {
         "match": request.match_crash,
+        "newcomers": newcomers.propose,
         "probe": prepare.probe,
         "preview": prepare.preview,
         "propose": prepare.propose,
@@ -112,12 +113,15 @@ class Worker:
         for _ in range(ROUNDS):
             state, runs = load(self._site, incident), self._site.store.runs(incident)
             now = self._site.clock.now()
-            actions = decide(state, runs, now, self._site.tempo)
+            actions = self._decide(state, runs, now)
             done = [self._carry_out(state, action) for action in actions]
             if not any([*done, self._launch(incident)]):
                 return now
         log.warning("still busy after many rounds", extra={"incident": incident})
         return self._site.clock.now()
+
+    def _decide(self, state: Incident, runs: Sequence[Run], now: datetime) -> list[Action]:
+        return decide(state, runs, now, self._site.tempo) + ask_for_newcomers(state)
 
     def _launch(self, incident: str) -> bool:
         """Start the supervisors of queued runs; True if one was given up."""
@@ -147,7 +151,7 @@ class Worker:
             return False
         with self._site.store.transaction(state.id) as tx:
             now = refold(tx, state.id)
-            current = decide(now, tx.runs(state.id), self._site.clock.now(), self._site.tempo)
+            current = self._decide(now, tx.runs(state.id), self._site.clock.now())
             if action not in current:
                 return True
             before = (now.seq, len(tx.runs(state.id)))

@@ -89,7 +89,7 @@ def _alert(incident: Incident, entry: Entry) -> None:
 
 def _crashed_after(incident: Incident, host: Host, crash: Crash) -> None:
     """Note that a host which had the value went down: its next boot has to be verified."""
-    if (rollout := incident.rollout) is not None:
+    if (rollout := incident.owner(host.name)) is not None:
         crash = replace(crash, applied_at=host.applied_at)
         told = {(c.host, c.at) for c in rollout.crashed_after}
         if (crash.host, crash.at) not in told:
@@ -127,6 +127,7 @@ def _requested(incident: Incident, entry: Entry) -> None:
             purpose=data.get("purpose", "mitigate"),
             requester=data["requester"],
             rollback_of=data.get("rollback_of"),
+            hosts=tuple(data.get("hosts") or ()),
         )
     )
 
@@ -277,11 +278,9 @@ def _gate(incident: Incident, entry: Entry) -> None:
 
 def _outcomes(incident: Incident, entry: Entry) -> None:
     """Take over outcomes; what a run of an older proposal saw is no outcome of this one."""
-    rollout = incident.rollout
-    current = rollout is not None and rollout.id == entry.data.get("proposal")
     for name, seen in entry.data["outcomes"].items():
-        host = incident.host(name)
-        if not current:
+        host, owner = incident.host(name), incident.owner(name)
+        if owner is None or owner.id != entry.data.get("proposal"):
             _see(host, seen, entry)
             continue
         host.outcome = Outcome(seen["outcome"])
@@ -337,6 +336,7 @@ def _aborted(incident: Incident, entry: Entry) -> None:
 def _hold_started(incident: Incident, entry: Entry) -> None:
     incident.hold.state, incident.hold.since = "active", entry.at
     incident.hold.proposal = entry.data["proposal"]
+    incident.hold.proposals.append(entry.data["proposal"])
 
 
 def _drifted(incident: Incident, entry: Entry) -> None:
@@ -361,8 +361,10 @@ def _released(incident: Incident, entry: Entry) -> None:
 def _end_authority(incident: Incident, proposal: str, why: str) -> None:
     if proposal in incident.proposals:
         incident.proposals[proposal].authority_ended = why
-    if incident.hold.proposal == proposal:
-        incident.hold.state = "released"
+    if proposal in incident.hold.proposals:
+        incident.hold.proposals.remove(proposal)
+        if not incident.hold.proposals:
+            incident.hold.state = "released"
 
 
 STEPS: Mapping[str, Step] = MappingProxyType(

@@ -222,6 +222,8 @@ class Request:
     purpose: str
     requester: str
     rollback_of: str | None = None
+    hosts: tuple[str, ...] = ()
+    """If not empty, the proposal is for these hosts only: they became targets later."""
     probed: str | None = None
     previewed: str | None = None
     failures: int = 0
@@ -234,10 +236,14 @@ class Request:
 
 @dataclass(slots=True, kw_only=True)
 class Hold:
-    """The watch over a value. ``state`` is ``none active released``."""
+    """The watch over a value. ``state`` is ``none active released``.
+
+    ``proposals`` are those whose hosts are watched now; ``proposal`` is the last one that was.
+    """
 
     state: str = "none"
     proposal: str | None = None
+    proposals: list[str] = field(default_factory=list)
     since: datetime | None = None
     drifts: int = 0
     restores: int = 0
@@ -279,6 +285,24 @@ class Incident:
         """The newest proposal that was started, if any."""
         started = [p for p in self.proposals.values() if p.started_at is not None]
         return started[-1] if started else None
+
+    @property
+    def rollouts(self) -> list[Proposal]:
+        """The started proposals that have hosts of their own, oldest first."""
+        found: list[Proposal] = []
+        taken: set[str] = set()
+        for proposal in reversed(self.proposals.values()):
+            if proposal.started_at is not None and not taken.issuperset(proposal.content["hosts"]):
+                found.insert(0, proposal)
+                taken.update(proposal.content["hosts"])
+        return found
+
+    def owner(self, host: str) -> Proposal | None:
+        """Return the newest started proposal that lists a host: it decides what becomes of it."""
+        for proposal in reversed(self.proposals.values()):
+            if proposal.started_at is not None and host in proposal.content["hosts"]:
+                return proposal
+        return None
 
     def host(self, name: str) -> Host:
         """Return the state of a host, making it known if it is new."""

@@ -160,21 +160,22 @@ def release(site: Site, incident: str, actor: Actor) -> str:
     allow(site, actor, "release")
     with site.store.transaction(incident) as tx:
         now = refold(tx, incident)
-        if now.hold.state != "active" or now.hold.proposal is None:
+        if not now.hold.proposals:
             raise ConflictError(f"{incident} has no active hold", next="see 'status'")
-        _stop_runs(tx, incident, now.hold.proposal)
         owed = sorted(h.name for h in now.hosts.values() if h.outcome == "owed")
         note = f"; still owed and now left alone: {', '.join(owed)}" if owed else ""
-        tx.append(
-            incident,
-            Draft(
-                key=f"released.{now.hold.proposal}",
-                kind="hold.released",
-                text=f"hold released by {actor.name}{note}",
-                actor=actor,
-                data={"proposal": now.hold.proposal, "owed": owed},
-            ),
-        )
+        for held in now.hold.proposals:
+            _stop_runs(tx, incident, held)
+            tx.append(
+                incident,
+                Draft(
+                    key=f"released.{held}",
+                    kind="hold.released",
+                    text=f"hold released by {actor.name}{note}",
+                    actor=actor,
+                    data={"proposal": held, "owed": owed},
+                ),
+            )
     return (
         f"{incident}: hold released. The value and its file stay on the hosts until a "
         f"rollback{note}"

@@ -28,7 +28,7 @@ def probe(site: Site, incident: Incident, action: Action) -> Commit:
     inventory = site.sources.inventory()
     runbook = find(site.sources.library(), asked.runbook)
     mitigation = mitigation_of(runbook, asked.mitigation)
-    hosts = _targets(incident, asked, mitigation, sorted(inventory.hosts), inventory.pools)
+    hosts = targets(incident, asked, mitigation, sorted(inventory.hosts), inventory.pools)
     if not hosts:
         why = f"no host is a target (targets: {mitigation.targets})"
         return _no_proposal(asked, why)
@@ -56,7 +56,7 @@ def _missing(site: Site, runbook: Runbook, mitigation: Mitigation) -> str:
     return f"runbook {runbook.id} names playbooks that do not exist: {', '.join(gone)}"
 
 
-def _targets(
+def targets(
     incident: Incident,
     asked: Request,
     mitigation: Mitigation,
@@ -74,6 +74,8 @@ def _targets(
             if (h in waved or incident.host(h).applied_at)
             and incident.host(h).outcome not in skipped
         ]
+    if asked.hosts:
+        return [h for h in names if h in set(asked.hosts)]
     crashed = {c.host for c in incident.crashes}
     if mitigation.targets == "crashed":
         return [h for h in names if h in crashed]
@@ -184,6 +186,7 @@ def _content(site: Site, incident: Incident, asked: Request) -> dict[str, Any]:
         "requester": asked.requester,
         "purpose": asked.purpose,
         "rollback_of": asked.rollback_of,
+        "joined": bool(asked.hosts),
         "runbook": {
             "id": runbook.id,
             "title": runbook.title,
@@ -229,7 +232,7 @@ def _listed(
 ) -> dict[str, dict[str, Any]]:
     """Return the explicit host list, each with the exposure that the probe found."""
     listed = {}
-    for name in _targets(incident, asked, mitigation, names, pools):
+    for name in targets(incident, asked, mitigation, names, pools):
         host = incident.host(name)
         listed[name] = {
             "exposure": (host.exposure or Exposure.UNKNOWN).value,

@@ -232,11 +232,13 @@ def _restored(report: Report, host: str, seen: Seen) -> Draft:
 def _reading(incident: Incident, report: Report) -> list[Draft]:
     drafts: list[Draft] = []
     changed: dict[str, Seen] = {}
-    rollout = incident.rollout
-    if rollout is None or rollout.id != report.run.spec["proposal"]:
+    rollout = incident.proposals.get(str(report.run.spec["proposal"]))
+    if rollout is None:
         return []
     judge = read_back_undone if rollout.purpose == "rollback" else read_back
     for raw in report.raws:
+        if incident.owner(raw.host) is not rollout:
+            continue  # a newer proposal decides about it
         before = incident.host(raw.host)
         seen = judge(raw, before)
         if seen is None or (before.outcome is Outcome.FAILED and seen.outcome is Outcome.OWED):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bot.crash.show import from_dict
 from bot.decide import Action
 from bot.errors import BadInputError, ConflictError
@@ -65,6 +67,7 @@ def request_draft(
     number: int,
     *,
     rollback_of: str | None = None,
+    hosts: Sequence[str] = (),
 ) -> Draft:
     """Return the entry that asks for a proposal."""
     purpose = "rollback" if rollback_of else "mitigate"
@@ -80,6 +83,7 @@ def request_draft(
             "requester": actor.id,
             "purpose": purpose,
             "rollback_of": rollback_of,
+            "hosts": list(hosts),
         },
     )
 

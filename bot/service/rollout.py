@@ -41,7 +41,7 @@ def start(site: Site, incident: Incident, action: Action) -> Commit | None:
     try:
         change = changes(proposal.content, current_sources(site, proposal, deep=True))
     except HoldfastError as error:
-        change = f"its inventory cannot be read any more ({error.what})"
+        change = f"what it was made from cannot be read any more ({error.what})"
     if digest(proposal.content) != proposal.digest:
         change = "its recorded content no longer has its digest"
     if change:
@@ -68,10 +68,7 @@ def start(site: Site, incident: Incident, action: Action) -> Commit | None:
 
 
 def _released(now: Incident, proposal: Proposal) -> list[Draft]:
-    """End the hold of an earlier proposal, aloud: from here on only the new one is watched."""
-    held = now.hold.proposal
-    if now.hold.state != "active" or held is None:
-        return []
+    """End the hold of earlier proposals for the same hosts, aloud: the new one is watched."""
     return [
         Draft(
             key=f"released.{held}",
@@ -79,6 +76,8 @@ def _released(now: Incident, proposal: Proposal) -> list[Draft]:
             text=f"the hold of {held} ends: {proposal.id} takes its place",
             data={"proposal": held, "owed": []},
         )
+        for held in now.hold.proposals
+        if not set(now.proposals[held].hosts).isdisjoint(proposal.hosts)
     ]
 
 
@@ -104,6 +103,7 @@ def _supersede(proposal: Proposal, change: str) -> Commit:
                     "purpose": proposal.purpose,
                     "rollback_of": proposal.content["rollback_of"],
                     "requester": proposal.requester,
+                    "hosts": list(proposal.hosts) if proposal.content.get("joined") else [],
                 },
             ),
         )

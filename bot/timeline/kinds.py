@@ -15,6 +15,7 @@ KINDS = MappingProxyType(
         "alert.resolved": "the alerting system says that an alert about a host is over",
         "runbook.matched": "runbooks were matched: candidates, reasons, near misses",
         "proposal.requested": "a proposal was asked for, by the bot or a person",
+        "hosts.joined": "hosts became targets after the proposal was made: they get one of their own",
         "exposure.probed": "the fleet was read: who has the knob, who is unreachable",
         "dryrun.recorded": "the mitigation was previewed on a sample",
         "proposal.made": "a proposal was made: its whole content and digest",
