@@ -23,7 +23,7 @@ def changes(content: Mapping[str, Any], current: Mapping[str, Any]) -> str:
         "runbook": "the runbook",
         "tree": "a playbook",
         "variables": "a variable or site override",
-        "inventory": "the inventory (a host's connection settings)",
+        "inventory": "the inventory (a host's variables or groups)",
         "missing": "a host left the inventory",
     }
     changed = [

@@ -75,7 +75,7 @@ def _list(fleet: FleetPart, path: Path, settings: Settings) -> dict[str, Any]:
     try:
         with tempfile.TemporaryDirectory() as scratch:
             env = {**environment(fleet, settings, Path(scratch)), "ANSIBLE_LOCAL_TEMP": scratch}
-            code, out, said = _ask(command, env)
+            code, out, said = _ask(command, env, settings.file)
     except subprocess.TimeoutExpired as error:
         raise UnavailableError(
             f"the inventory did not answer within {TIMEOUT:.0f} s",
@@ -102,8 +102,11 @@ def _list(fleet: FleetPart, path: Path, settings: Settings) -> dict[str, Any]:
     return listing
 
 
-def _ask(command: Sequence[str], env: Mapping[str, str]) -> tuple[int, str, str]:
-    """Run it in a session of its own; one that takes too long ends with all that it started."""
+def _ask(command: Sequence[str], env: Mapping[str, str], cfg: Path | None) -> tuple[int, str, str]:
+    """Run it in a session of its own; one that takes too long ends with all that it started.
+
+    It runs where ``ansible.cfg`` is, as people do: some settings are relative to that place.
+    """
     with subprocess.Popen(  # noqa: S603 - no shell; our own program and a configured path
         command,
         stdin=subprocess.DEVNULL,
@@ -112,6 +115,7 @@ def _ask(command: Sequence[str], env: Mapping[str, str]) -> tuple[int, str, str]
         start_new_session=True,
         text=True,
         env=env,
+        cwd=cfg.parent if cfg is not None else None,
     ) as child:
         try:
             out, said = child.communicate(timeout=TIMEOUT)
