@@ -99,7 +99,7 @@ class Sources:
         return self.inventory()
 
     def known(self, patience: float = 0.0) -> Inventory | None:
-        return self.inventory()
+        return self.inventory() if self.failing is None else None
 
 
 @dataclass(slots=True)

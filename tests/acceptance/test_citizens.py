@@ -468,11 +468,18 @@ def test_what_a_host_resolves_to_is_pinned_by_a_keyed_hash_of_its_own(home: Home
     inventory = app.sources.inventory()
     pinned = app.sources.pin_hosts(inventory, ["db-01", "web-01"])
     assert holding(home.place / "state", "1234", str(home.fleet.key)) == []
+    run = Run(ident="x", incident="x", kind="x", hosts=("web-01",), spec={"inventory": pinned})
+    memory = app.sources.hand_over(run)
     home.write("inventory/group_vars/web.yml", "colour: blue\n")
     fresh = home.app()
     with pytest.raises(ConflictError, match="something else of web-01 than"):
         fresh.sources.approved(["db-01", "web-01"], pinned)
     assert "db-01" in fresh.sources.approved(["db-01"], pinned).hosts
+    fresh.sources.take_over(memory)
+    kept = fresh.sources.approved(["web-01"], pinned).hosts["web-01"]
+    assert ("colour" in kept, kept["ansible_password"]) == (False, "1234")
+    with pytest.raises(ConflictError, match="something else of web-01 than"):
+        fresh.sources.approved(["db-01", "web-01"], pinned)
     stored = json.loads((home.place / f"state/pinned/{pinned}.json").read_text())
     assert sorted(stored["hosts"]) == ["db-01", "web-01"]
     other = Home(home.place.parent / "other", home.fleet)

@@ -51,6 +51,46 @@ def test_a_night_without_trouble(begin: Begin):
     night.go(lambda: night.incident.hold.state == "active")
 
 
+def test_hosts_that_join_are_proposed_once_and_each_rollout_tends_its_own(begin: Begin):
+    night = begin()
+    night.approve()
+    night.go(lambda: "INC-1.P-1.wave.1.1" in night.launcher.launched)
+    night.fleet["f"] = FakeHost()
+    night.sources.hosts.append("f")
+    night.go(lambda: "P-2" in night.incident.proposals and night.state() == "done")
+    content = night.incident.proposals["P-2"].content
+    assert (list(content["hosts"]), content["requester"]) == (["f"], "holdfast")
+    assert night.kinds().count("hosts.joined") == 1
+    assert night.fleet["f"].writes == []
+    night.approve("P-2")
+    night.go(lambda: night.incident.hold.proposals == ["P-1", "P-2"])
+    assert set(night.outcomes().values()) == {"verified"}
+    for name in ("a", "f"):  # one of each rollout drifts
+        night.fleet[name].value = "1"
+        night.go(lambda name=name: night.fleet[name].value == "0")  # type: ignore[misc]
+    night.crash("b")
+    night.go(lambda: night.outcomes()["b"] == "verified")
+    approve.release(night.site, "INC-1", DANA)
+    assert night.incident.hold.state == "released"
+    assert all(p.authority_ended for p in night.incident.proposals.values())
+    assert night.unlawful == []
+    assert night.kinds().count("hosts.joined") == 1
+
+
+def test_a_proposal_for_hosts_that_joined_is_not_made_again_when_it_was_rejected(begin: Begin):
+    night = begin()
+    night.approve()
+    night.go(lambda: night.incident.hold.state == "active")
+    night.fleet["f"] = FakeHost()
+    night.sources.hosts.append("f")
+    night.go(lambda: "P-2" in night.incident.proposals)
+    approve.reject(night.site, "P-2", DANA, "not that one")
+    end = night.clock.now() + timedelta(minutes=10)
+    night.go(lambda: night.clock.now() > end, seconds=700)
+    assert list(night.incident.proposals) == ["P-1", "P-2"]
+    assert night.fleet["f"].writes == []
+
+
 def test_a_wave_that_is_lost_is_read_back_and_only_the_rest_is_written_again(begin: Begin):
     night = begin()
     night.approve()
