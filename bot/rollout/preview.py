@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+REASONS = ("skip_reason", "skipped_reason", "false_condition", "results")
 WIDEST = 200
 """Characters of a line that are kept."""
 
@@ -45,11 +46,12 @@ def _cut(line: str) -> str:
     return line if len(line) <= WIDEST else f"{line[: WIDEST - 1]}…"
 
 
-def cannot_preview(result: Mapping[str, Any]) -> bool:
-    """Say whether a skipped task was skipped only because it does not know check mode.
+def cannot_preview(shown: str) -> bool:
+    """Say whether a task was skipped only because it does not know check mode.
 
-    A task whose condition is false, or whose loop is empty, says so; in a real run it would be
-    skipped as well.
+    ``shown`` is what Ansible shows of it with ``-v``, for its events do not hold the result:
+    ``skipping: [web-01] => {…}``. A task whose condition is false, or whose loop is empty, says so;
+    in a real run it would be skipped as well. A task that hides its result does not: it is counted
+    among those that cannot be previewed.
     """
-    reasons = ("skip_reason", "skipped_reason", "false_condition", "results")
-    return bool(result.get("skipped")) and not any(reason in result for reason in reasons)
+    return not any(f'"{word}"' in shown for word in REASONS)

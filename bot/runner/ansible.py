@@ -53,7 +53,7 @@ class Results:
     facts: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
     would: dict[str, list[str]] = field(default_factory=dict)
-    blind: dict[str, list[str]] = field(default_factory=dict)
+    blind: dict[str, dict[str, None]] = field(default_factory=dict)
     times: dict[str, str] = field(default_factory=dict)
 
     def take(self, event: dict[str, Any]) -> bool:
@@ -75,8 +75,11 @@ class Results:
             case "runner_on_ok":
                 self.status.setdefault(host, "ok")
                 self._preview(host, data, result)
-            case "runner_item_on_ok" | "runner_on_skipped" | "runner_item_on_skipped":
+            case "runner_item_on_ok":
                 self._preview(host, data, result)
+            case "runner_on_skipped" | "runner_item_on_skipped" if self.check:
+                if cannot_preview(str(event.get("stdout") or "")):
+                    self.blind.setdefault(host, {})[_task(data)] = None
             case _:
                 pass
         self._facts(host, result, str(event.get("created") or ""))
@@ -98,12 +101,7 @@ class Results:
         """Note what a dry run says; nothing else is in check mode or has a diff."""
         if not self.check or not isinstance(result, dict) or "results" in result:
             return
-        task = f"{data.get('task', '')} ({data.get('task_action', '')})"
-        if cannot_preview(result):
-            if task not in self.blind.setdefault(host, []):
-                self.blind[host].append(task)
-            return
-        self.would.setdefault(host, []).extend(would(task, result))
+        self.would.setdefault(host, []).extend(would(_task(data), result))
 
     def _facts(self, host: str, result: Mapping[str, Any], created: str) -> None:
         if not isinstance(result, dict):
@@ -137,6 +135,10 @@ class Results:
     def strangers(self, approved: Sequence[str]) -> set[str]:
         """Return hosts that had an event and were not approved: never empty is a breach."""
         return set(self.status) - set(approved) - {"localhost"}
+
+
+def _task(data: Mapping[str, Any]) -> str:
+    return f"{data.get('task', '')} ({data.get('task_action', '')})"
 
 
 def _short(text: str, limit: int = 300) -> str:
@@ -206,8 +208,9 @@ def run(job: Job, results: Results) -> str:
 
     Call it only in a process of its own: it replaces the environment and adopts orphans.
     """
+    env = environment(job.directory, job.fleet)
     os.environ.clear()
-    os.environ.update(environment(job.directory, job.fleet))
+    os.environ.update(env)
     artifacts = job.directory / "artifacts" / "job"
     results.output = artifacts / "stdout"
     memory = lay_out(job)
@@ -218,7 +221,7 @@ def run(job: Job, results: Results) -> str:
             inventory=str(job.directory / "inventory" / "hosts.json"),
             ident="job",
             quiet=True,
-            cmdline="--check --diff" if job.check else None,
+            cmdline="--check --diff -v" if job.check else None,
             event_handler=results.take,
             settings={"pexpect_timeout": 1, "idle_timeout": 0, "suppress_output_file": True},
         )

@@ -44,6 +44,9 @@ SET = """\
       ansible.builtin.command: "echo hidden-by-no-log-7431"
       no_log: true
       changed_when: false
+    - name: Not for this host
+      ansible.builtin.command: "true"
+      when: inventory_hostname == 'nobody'
     - name: Look for the bot's own
       ansible.builtin.assert:
         that:
@@ -165,6 +168,7 @@ def done(bot: Bot, fleet: Fleet, token: str) -> list[str]:
 def test_the_dry_run_shows_its_diff_and_what_it_cannot_preview(bot: Bot, done: list[str]):
     dry = json.loads(done[4])["dry_run"]
     assert "cannot preview: Say it (ansible.builtin.command)" in dry
+    assert not [line for line in dry if "Not for this host" in line]
     assert "web-01: would change: Write the application's password (ansible.builtin.copy)" in dry
     assert "web-01: +password=[redacted]" in dry
     assert any("99-zz-holdfast" in line for line in dry)  # what our own playbook would do

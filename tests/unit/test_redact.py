@@ -68,8 +68,9 @@ def test_a_dry_run_shows_diffs_of_every_form_and_names_what_changes_without_one(
 
 
 def test_only_tasks_without_check_mode_cannot_be_previewed():
-    assert cannot_preview({"skipped": True})
-    assert cannot_preview({"skipped": True, "msg": "remote module does not support check mode"})
-    assert not cannot_preview({"skipped": True, "skip_reason": "Conditional result was False"})
-    assert not cannot_preview({"skipped": True, "skipped_reason": "No items in the list"})
-    assert not cannot_preview({"changed": True})
+    assert cannot_preview('skipping: [a] => {"changed": false, "skipped": true}')
+    assert cannot_preview(
+        'skipping: [a] => {"msg": "remote module (x) does not support check mode"}'
+    )
+    assert not cannot_preview('skipping: [a] => {"skip_reason": "Conditional result was False"}')
+    assert not cannot_preview('skipping: [a] => {"skipped_reason": "No items in the list"}')
