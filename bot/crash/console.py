@@ -53,6 +53,11 @@ Scan = Callable[[str], Sequence[Hit]]
 """Finds the lines of a text that matter."""
 
 
+def is_plain(text: str) -> bool:
+    """Tell that the way has changed nothing of ``text``; no means that it may have."""
+    return text.isascii() and not _MARKS.occurs(text)
+
+
 class Console:
     """The lines of one text.
 
@@ -77,7 +82,7 @@ class Console:
             text = text.replace("\r\n", "\n")
         self._original = text
         self._shown: list[str] | None = None
-        self._plain = len(text) <= _SHORT and text.isascii() and not _MARKS.may_hit(text)
+        self._plain = len(text) <= _SHORT and is_plain(text)
         self.text = text if self._plain else clean(text)
         self.lines: Sequence[str] = ()
         self._numbers: list[int] | None = None

@@ -14,7 +14,7 @@ from bot.crash.spelling import clean, sample
 from bot.crash.wrapping import pieces
 
 MARKS = (
-    ",ncfrag=", " stdout P ", " stderr P ", "MESSAGE", "=3D", "[^=]=\n", r"=\\+[rn]", "=<br",
+    ",ncfrag=", " stdout P ", " stderr P ", "MESSAGE", "=3D", "(?:^|[^=])=\n", r"=\\+[rn]", "=<br",
 )  # fmt: skip
 """Patterns of which a text holds one that ``cut_up`` tells of."""
 

@@ -109,12 +109,12 @@ class Scanner:
         hits = self._by_words(text)
         return hits if worth is None or worth(hits) else []
 
-    def may_hit(self, text: str) -> bool:
-        """Tell whether ``text`` may hold a pattern; no is certain."""
+    def occurs(self, text: str) -> bool:
+        """Tell whether ``text`` holds a pattern."""
         if _ENGINE == "re2":
             data = text.encode("utf-8", errors="replace")
             return self._compiled().search(data) is not None
-        return any(word in text for word in self._by_word().all)
+        return self._by_word().occur(text)
 
     def _by_word(self) -> _Words:
         if self._words is None:
@@ -197,6 +197,13 @@ class _Words:
                 if not word:
                     raise ValueError(f"a pattern of a scanner needs a plain word: {pattern!r}")
                 self._by_word.setdefault(word, []).append(re.compile(part))
+
+    def occur(self, text: str) -> bool:
+        """Tell whether ``text`` holds a pattern."""
+        return any(
+            word in text and any(pattern.search(text) is not None for pattern in patterns)
+            for word, patterns in self._by_word.items()
+        )
 
     @property
     def all(self) -> Iterable[str]:
