@@ -199,6 +199,15 @@ class Console:
             return ""
         return line[:width] if is_stamp(line[:width]) else ""
 
+    def alike(self, at: int, other: int) -> bool:
+        """Tell at once, if it is so, that two lines begin with a stamp of the same context."""
+        line, behind = self.lines[at], self.lines[other]
+        edge = line.find("]") if line[:1] == "[" and not self._contexts else -1
+        end = line.find(" ", edge)
+        return (
+            0 < edge < end and behind[:1] == "[" and behind[edge : end + 1] == line[edge : end + 1]
+        )
+
     def bare(self, at: int) -> tuple[str, str]:
         """Return the kernel's own words of line ``at``, and their context."""
         known = self._bared.get(at)

@@ -84,11 +84,12 @@ class Look(Enum):
     LEAKED = ((re.compile(r"backtrace(?: \(crc [0-9a-fA-F]*\))?:"), FRAMES),)
     PAGE_OWNER = ((re.compile(r"page last allocated"), FRAMES),)
 
-    @property
-    def ways(self) -> tuple[Steps, ...]:
-        """The walks to try, in order."""
-        ways: tuple[Steps, ...] = self.value
-        return ways
+    ways: tuple[Steps, ...]
+    """The walks to try, in order."""
+
+    def __init__(self, *ways: Steps) -> None:
+        """Take the walks."""
+        self.ways = ways
 
 
 class Pick(Enum):

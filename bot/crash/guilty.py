@@ -223,7 +223,8 @@ def judge(window: Window, entry: Format) -> Verdict:
     verdict = Verdict((), (), None, None)
     for steps in entry.look.ways:
         last = _Walk(window, entry, steps).run()
-        verdict = last._replace(pointer=last.pointer or verdict.pointer)
+        pointer = last.pointer or verdict.pointer
+        verdict = last if last.pointer == pointer else last._replace(pointer=pointer)
         if last.broken is None and all(last.suspects):
             break
     return verdict

@@ -194,6 +194,8 @@ def _shared(console: Console, at: int, context: str) -> str:
     behind = range(at + 1, min(at + 1 + LOST, console.end))
     if not context or not behind:
         return context
+    if console.bare(at)[1] == context and console.alike(at, at + 1):
+        return context
     left = ""
     for line in behind:
         other = console.bare(line)[1]

@@ -135,7 +135,7 @@ class Scanner:
         data = text.encode("utf-8", errors="replace")
         hits: list[Hit] = []
         ends: list[int] = []
-        end = tried = 0
+        number = before = end = tried = 0
         pattern = self._compiled()
         matches = pattern.finditer(data)
         while (match := next(matches, None)) is not None:
@@ -153,12 +153,15 @@ class Scanner:
             if end < 0:
                 end = len(data)
             line = data[data.rfind(b"\n", 0, at) + 1 : end].decode("utf-8", errors="replace")
-            hits.append(Hit(0, (word,), line))
+            if worth is None:
+                number += data.count(b"\n", before, at)
+                before = at
+            hits.append(Hit(number, (word,), line))
             ends.append(end)
             tried = 1
-        if worth is not None and not worth(hits):
-            return []
-        return _numbered(data, hits, ends)
+        if worth is None:
+            return hits
+        return _numbered(data, hits, ends) if worth(hits) else []
 
     def _by_words(self, text: str) -> list[Hit]:
         words = self._by_word()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import compress
+from operator import itemgetter
 from typing import NamedTuple
 
 from bot.crash.console import Console, Region
@@ -37,6 +39,7 @@ REGISTER_MARKS = first_words(
 )  # fmt: skip
 """How lines begin that show the registers of one architecture."""
 
+_BEGIN = itemgetter(slice(4))
 MARKS = POINTER_MARKS | START_MARKS | TASK_MARKS | END_MARKS | REGISTER_MARKS
 
 
@@ -69,7 +72,8 @@ class Window:
         self.keep = len(texts)
         self.panicked = False
         self.injected = False
-        self.marks = [n for n, text in enumerate(texts) if text[:4] in MARKS]
+        begins = map(_BEGIN, texts)
+        self.marks = list(compress(range(len(texts)), map(MARKS.__contains__, begins)))
         self.starts = [
             n for n in self.marks if texts[n][:4] in START_MARKS and starts_trace(texts[n])
         ] or [n for n, text in enumerate(texts) if starts_trace(text)]
