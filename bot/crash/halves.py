@@ -66,7 +66,7 @@ class _Joined:
     def items(self) -> list[Item]:
         """Return the lines."""
         return [
-            item._replace(text="".join(texts))
+            Item("".join(texts), item.context, item.number)
             for item, texts in zip(self._items, self._texts, strict=True)
         ]
 
@@ -126,11 +126,11 @@ def _mail(items: list[Item]) -> list[Item]:
             lead = match[0] if match else ""
             joined.begin(item, line)
         soft = soft_now
-    return [item._replace(text=_decoded(item.text)) for item in joined.items()]
+    return [_decoded(item) if "=" in item.text else item for item in joined.items()]
 
 
-def _decoded(text: str) -> str:
-    return clean(_CODED.sub(_characters, text)) if "=" in text else text
+def _decoded(item: Item) -> Item:
+    return item._replace(text=clean(_CODED.sub(_characters, item.text)))
 
 
 def _characters(match: re.Match[str]) -> str:
@@ -140,6 +140,8 @@ def _characters(match: re.Match[str]) -> str:
 
 def _netconsole(items: list[Item]) -> list[Item]:
     """Put the fragments of one message together: they have the same number."""
+    if not any(",ncfrag=" in item.text for item in items):
+        return items
     joined = _Joined()
     begun: dict[str, int] = {}
     for item in items:
@@ -161,6 +163,8 @@ def _netconsole(items: list[Item]) -> list[Item]:
 
 def _containers(items: list[Item]) -> list[Item]:
     """Put the parts of a line together: all but the last are marked ``P``."""
+    if not any(" std" in item.text for item in items):
+        return items
     joined = _Joined()
     begun: dict[str, int] = {}
     for item in items:

@@ -74,11 +74,8 @@ def _held(words: tuple[str, ...], text: str) -> tuple[str, ...]:
 def _literals(words: tuple[str, ...]) -> tuple[str, ...]:
     """Return the literals of the table, in its order, that words found in a line hold."""
     meant = {scan_words().get(word) for word in words}
-    return tuple(
-        literal
-        for literal in by_literal()
-        if literal in meant or any(literal in word for word in words)
-    )
+    said = "\n".join(words)
+    return tuple(literal for literal in by_literal() if literal in said or literal in meant)
 
 
 @lru_cache(maxsize=1)
