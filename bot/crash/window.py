@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from bot.crash.console import Console
 from bot.crash.formats import CONTINUES
-from bot.crash.frames import POINTER_MARKS, START_MARKS, doubtful, first_words, starts_trace
+from bot.crash.frames import POINTER_MARKS, START_MARKS, doubtful, first_words, parse, starts_trace
 from bot.crash.transport import MAX_LINE, STAMPED
 
 MAX_WINDOW = 4000
@@ -73,6 +73,12 @@ class Window:
         self.starts = [
             n for n in self.marks if texts[n][:4] in START_MARKS and starts_trace(texts[n])
         ] or [n for n, text in enumerate(texts) if starts_trace(text)]
+
+    @property
+    def ends_in_trace(self) -> bool:
+        """Whether the lines end with frames, the last one perhaps cut in the middle."""
+        last = self.texts[self.starts[-1] + 1 : self.keep][-2:] if self.starts else []
+        return self.keep == len(self.texts) and any(parse(text).frame for text in last)
 
 
 def cut(console: Console, heads: Sequence[Headline], n: int, ahead: int) -> Window:
