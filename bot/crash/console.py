@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
+from bot.crash.numbering import separator, without
 from bot.crash.scan import Hit
 from bot.crash.transport import (
     bare,
@@ -24,6 +25,12 @@ MAX_BEFORE = 400
 MAX_BEHIND = 4000
 """Lines behind a headline that are taken apart."""
 
+MAX_COUNTED = 32
+"""Lines before and behind a found one that are looked at to tell whether lines are numbered."""
+
+MAX_TRIED = 4
+"""Found lines that are asked whether they are numbered."""
+
 MAX_SHOWN = 4096
 """Characters of an original line that are quoted as evidence."""
 
@@ -42,8 +49,8 @@ class Console:
     """
 
     __slots__ = (
-        "_bared", "_contexts", "_first", "_numbers", "_original", "_shown", "all_cpus", "boots",
-        "injected", "lines", "text",
+        "_bared", "_contexts", "_first", "_numbers", "_original", "_separator", "_shown", "all_cpus",
+        "boots", "injected", "lines", "text",
     )  # fmt: skip
 
     def __init__(self, original: str | bytes, first: int = 0) -> None:
@@ -67,6 +74,7 @@ class Console:
             self.text = "\n".join(item.text for item in items)
             self._numbers = [item.number for item in items]
             self._contexts = {at: item.context for at, item in enumerate(items) if item.context}
+        self._separator = ""
         self.injected = False
         """Whether fault injection printed traces into this text."""
         self.boots: list[tuple[int, str]] = []
@@ -80,6 +88,22 @@ class Console:
         A line that holds several of the kernel is looked at again with ``scan``, to tell which of
         them was found; without it, each of them counts as found.
         """
+        places = self._unfolded(hits, scan)
+        for hit in places[:MAX_TRIED]:
+            if self.bare(hit.at)[0].lstrip()[:1].isdigit() and self._counted(hit.at):
+                break
+        return places
+
+    def _counted(self, at: int) -> bool:
+        """Tell whether the lines around line ``at`` are numbered; if so, from now on they are not."""
+        first = max(0, at - MAX_COUNTED)
+        around = range(first, min(at + MAX_COUNTED, len(self.lines)))
+        self._separator = separator([self.bare(line)[0] for line in around], at - first)
+        if self._separator:
+            self._bared.clear()
+        return bool(self._separator)
+
+    def _unfolded(self, hits: Sequence[Hit], scan: Scan | None) -> Sequence[Hit]:
         lines = self.text.split("\n")
         self.lines = lines
         if self._numbers is not None:
@@ -163,7 +187,11 @@ class Console:
         """Return the kernel's own words of line ``at``, and their context."""
         known = self._bared.get(at)
         if known is None:
-            known = self._bared[at] = bare(self.lines[at], self._contexts.get(at, ""))
+            known = bare(self.lines[at], self._contexts.get(at, ""))
+            if self._separator:
+                text, context = known
+                known = bare(without(text, self._separator), context)
+            self._bared[at] = known
         return known
 
 

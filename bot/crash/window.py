@@ -19,6 +19,9 @@ INJECTION = "should_fail"
 PANIC = "Kernel panic - not syncing"
 DEADLOCK = "WARNING: possible circular locking dependency detected"
 _REMARK = "Disabling lock debugging due to kernel taint"
+_NEAR = 64
+"""Lines behind a headline among which its first frame stands."""
+
 _ENOUGH = 22
 _ENOUGH_KMSAN = 16
 
@@ -108,7 +111,7 @@ def cut(console: Console, heads: Sequence[Headline], n: int, ahead: int) -> Wind
         del texts[end:]
         places = places[:end]
     keep = len(texts)
-    if second is not None and first.context in ("", STAMPED):
+    if second is not None and not first.context.startswith(("C", "T")):
         keep = bisect_left(places, second)
     window = Window(texts, places)
     window.keep = keep
@@ -156,6 +159,8 @@ def _same_context(console: Console, first: Headline, stop: int) -> tuple[list[st
         texts = [line[width:MAX_LINE] for line in region if line[edge:width] == tag]
         if len(texts) == len(region):
             return texts, range(first.at, stop)
+    if _torn(console, first, stop):
+        return _slowly(console, first, stop, all_cpus=all_cpus)
     places = [at for at, line in enumerate(region, begin) if line[edge:width] == tag]
     if all_cpus:
         places = _all_cpus(console, places, stop, prefix)
@@ -198,9 +203,22 @@ def _strays(console: Console, begin: int, region: Sequence[str], prefix: str) ->
         for at, line in enumerate(region, begin)
         if line[edge:width] != tag
         and line[edge : edge + 2] != "]["
-        and "] " in line
+        and ("] " in line or line[:1].isdigit())
         and console.bare(at)[1] == context
     ]
+
+
+def _torn(console: Console, first: Headline, stop: int) -> bool:
+    """Tell whether the frames right behind the headline have lost the context that it has kept."""
+    if not first.context:
+        return False
+    for at in range(first.at + 1, min(stop, first.at + 1 + _NEAR)):
+        text, context = console.bare(at)
+        if context:
+            return False
+        if parse(text).frame is not None:
+            return True
+    return False
 
 
 def _slowly(
@@ -210,8 +228,12 @@ def _slowly(
     places = [first.at]
     others = False
     context, bare = first.context, console.bare
+    torn = own = _torn(console, first, stop)
     for at in range(first.at + 1, stop):
         text, where = bare(at)
+        if torn:  # a line without a context belongs to the one above it
+            own = where == context or (own and not where)
+            where = context if own else where
         if where == context or (others and where[:1] == "C"):
             texts.append(text[:MAX_LINE])
             places.append(at)
