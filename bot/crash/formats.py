@@ -27,6 +27,14 @@ _AT = re.compile(rf"at: (?:{PC} +)?{FUNC}")
 _ORIGIN = re.compile(r"Local variable .* created at:|Uninit was created at:")
 _TRAPPED = re.compile(rf"(?:{_POINTER.pattern}|--- interrupt: [0-9]+ at {FUNC})")
 _OLD_WARNING = re.compile(rf"WARNING: at {SRC.replace('(', '(?:', 1)} {FUNC}")
+_PLACE = SRC.replace("(", "(?:", 1)
+_WARNED = re.compile(
+    rf"WARNING: (?:(?:CPU: [0-9]{{1,5}} PID: [0-9]{{1,10}} )?at {_PLACE}|(?:\[.*\] )?{_PLACE} at) {FUNC}"
+)
+_WORK = re.compile(shapes.WORK.pattern.replace("(?P<module>", "(?:"))
+CUT_OFF = ((_WARNED,), (_WORK,))
+"""Who is left where a trace was cut off before it named anybody: who warned, the work that ran."""
+
 _TIMER = re.compile(r"apic_timer_interrupt")
 _OLD_COMPLAINT = re.compile(
     r"Badness in ([a-zA-Z0-9_]+) at|BUG: (?:warning )?at [^ ]{1,200}[/ ]([a-zA-Z0-9_]+)\(\)"

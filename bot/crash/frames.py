@@ -87,6 +87,11 @@ START_MARKS = first_words(
     "Call", "Allo", "Free", "back", "Back", "Unin", "stat", "Trac",
 )  # fmt: skip
 
+WORK = re.compile(
+    r"\s{0,8}Workqueue: +\S{1,64} (?P<raw>[a-zA-Z_][\w.]{0,127})(?: \[(?P<module>\w{1,64})[^\]]*\])?\s*$"
+)
+"""What a worker of the kernel runs."""
+
 INTERLEAVED = re.compile(rf"(?: {PC})? should_fail(?:slab)?(?:\.[a-z0-9.]+)?\+0x")
 """A frame of fault injection: another trace was printed into this one."""
 
@@ -233,7 +238,8 @@ def place(text: str, function: str) -> tuple[str | None, str | None]:
         for match in pattern.finditer(text) if need in text else ():
             if name_of(match["raw"]) == function:
                 return match["module"], match["src"]
-    return None, None
+    work = WORK.match(text)
+    return (work["module"] if work is not None else None), None
 
 
 def unannounced(text: str) -> bool:
