@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ from bot.runner.settings import ssh_args
 MAIN = "holdfast-main.yml"
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK")
 MARK = '{"holdfast":'
+WHOSE = frozenset({"event", "uuid", "counter", "created"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,7 @@ class Results:
 
         Secrets are taken out of the event itself: ansible-runner writes it to disk afterwards.
         """
-        event.update(self.redactor.value(event))
+        self._redact(event)
         self._write(str(event.get("stdout") or ""))
         data = event.get("event_data") or {}
         host, result = data.get("host"), data.get("res") or {}
@@ -85,12 +87,23 @@ class Results:
         self._facts(host, result, str(event.get("created") or ""))
         return True
 
+    def _redact(self, event: dict[str, Any]) -> None:
+        """Redact all but what says whose event it is: a host may be named like a secret."""
+        clean = self.redactor.value(event)
+        for key in WHOSE & event.keys():
+            clean[key] = event[key]
+        if isinstance(data := event.get("event_data"), dict) and "host" in data:
+            clean["event_data"]["host"] = data["host"]
+        event.clear()
+        event.update(clean)
+
     def _write(self, text: str) -> None:
         """Keep the output as people know it; ansible-runner would keep the secrets in it too."""
-        if self.output is not None and text:
-            self.output.parent.mkdir(parents=True, exist_ok=True)
-            with self.output.open("a") as file:
-                file.write(f"{text}\n")
+        if self.output is None or not text:
+            return
+        # A full disk may cost the output, never a host's result.
+        with contextlib.suppress(OSError), self.output.open("a", errors="replace") as file:
+            file.write(f"{text}\n")
 
     def _end(self, host: str, status: str, result: Mapping[str, Any]) -> None:
         self.status[host] = status
@@ -166,7 +179,6 @@ def scrubbed(fleet: FleetPart, site_args: str = "") -> dict[str, str]:
         "ANSIBLE_SSH_USETTY": "False",
         "ANSIBLE_PIPELINING": "True",
         "ANSIBLE_GATHERING": "explicit",
-        "ANSIBLE_STRATEGY": "linear",
         "ANSIBLE_INVENTORY_ENABLED": "yaml",
         "ANSIBLE_RETRY_FILES_ENABLED": "False",
         "ANSIBLE_DEPRECATION_WARNINGS": "False",
@@ -213,6 +225,7 @@ def run(job: Job, results: Results) -> str:
     os.environ.update(env)
     artifacts = job.directory / "artifacts" / "job"
     results.output = artifacts / "stdout"
+    artifacts.mkdir(parents=True, exist_ok=True, mode=0o700)
     memory = lay_out(job)
     try:
         done = ansible_runner.run(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from bot.fleet.inventory import Group, Inventory
 from bot.rollout.preview import cannot_preview, would
 from bot.runner.ansible import Results
@@ -36,7 +38,7 @@ def test_secrets_go_from_every_depth_also_in_json_texts_and_short_words_stay():
 
 
 def test_an_event_is_redacted_before_anything_is_taken_from_it(tmp_path):
-    results = Results(redactor=Redactor([], ["host-secret"]), output=tmp_path / "a" / "stdout")
+    results = Results(redactor=Redactor([], ["host-secret"]), output=tmp_path / "stdout")
     event = {
         "event": "runner_on_failed",
         "stdout": "fatal: host-secret",
@@ -45,7 +47,19 @@ def test_an_event_is_redacted_before_anything_is_taken_from_it(tmp_path):
     assert results.take(event)
     assert results.messages == {"w1": "cannot log in with [redacted]"}
     assert "host-secret" not in str(event)
-    assert (tmp_path / "a" / "stdout").read_text() == "fatal: [redacted]\n"
+    assert (tmp_path / "stdout").read_text() == "fatal: [redacted]\n"
+
+
+def test_a_host_that_is_named_like_a_secret_keeps_its_name_and_a_full_disk_its_result():
+    results = Results(redactor=Redactor([], ["web-01.secret"]), output=Path("/dev/full"))
+    event = {
+        "event": "runner_on_ok",
+        "stdout": "ok: [web-01.secret]",
+        "event_data": {"host": "web-01.secret", "res": {}},
+    }
+    assert results.take(event)
+    assert results.status == {"web-01.secret": "ok"}
+    assert event["stdout"] == "ok: [[redacted]]"
 
 
 def test_a_dry_run_shows_diffs_of_every_form_and_names_what_changes_without_one():
