@@ -10,6 +10,7 @@ from __future__ import annotations
 import configparser
 import io
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,13 +125,18 @@ def read(fleet: FleetPart, inventory: Path) -> Settings:
     parser = _parser()
     try:
         parser.read_string(file.read_text(), source=str(file))
-    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        _refuse_prompts(parser, file)
+        return _sorted(parser, file)
+    except (OSError, ValueError, configparser.Error) as error:
         raise BadInputError(
             f"ansible.cfg cannot be read: {' '.join(str(error).split())}",
             where=str(file),
             next="mend it, or name another one as fleet.ansible_cfg",
         ) from error
-    _refuse_prompts(parser, file)
+
+
+def _sorted(parser: configparser.ConfigParser, file: Path) -> Settings:
+    """Sort every key: taken over, code to be pinned, or left."""
     values: dict[str, dict[str, str]] = {}
     code: dict[str, tuple[Path, ...]] = {}
     left = []
@@ -190,7 +196,18 @@ def _value(key: str, text: str, file: Path) -> str:
         return str(_absolute(text, file))
     if key == "vault_identity_list":
         return ", ".join(_identity(one.strip(), file) for one in text.split(",") if one.strip())
+    if key in {"ssh_args", "ssh_common_args", "ssh_extra_args"}:
+        return _ssh(text, file)
     return text
+
+
+def _ssh(text: str, file: Path) -> str:
+    """Make the files in ``-F ssh_config`` and ``-i key`` absolute: a run works somewhere else."""
+    words = shlex.split(text)
+    for place, word in enumerate(words[1:], 1):
+        if words[place - 1] in {"-F", "-i"} and word != "none":
+            words[place] = str(_absolute(word, file))
+    return shlex.join(words)
 
 
 def _identity(text: str, file: Path) -> str:
