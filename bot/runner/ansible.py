@@ -90,6 +90,8 @@ class Results:
     def _redact(self, event: dict[str, Any]) -> None:
         """Redact all but what says whose event it is: a host may be named like a secret."""
         clean = self.redactor.value(event)
+        if clean is event:
+            return  # there is nothing to look for
         for key in WHOSE & event.keys():
             clean[key] = event[key]
         if isinstance(data := event.get("event_data"), dict) and "host" in data:
