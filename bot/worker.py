@@ -12,7 +12,7 @@ from typing import Protocol
 from bot.decide import Action, decide, due
 from bot.errors import ConflictError, HoldfastError, UnavailableError
 from bot.incident.state import Incident
-from bot.ports import Transaction
+from bot.ports import Processes, Transaction
 from bot.service import prepare, request, rollout
 from bot.service.report import Watch, refuse
 from bot.service.site import Site, load, refold
@@ -51,7 +51,7 @@ STEPS: Mapping[str, Callable[[Site, Incident, Action], Commit | None]] = Mapping
 )
 
 
-class Launcher(Protocol):
+class Launcher(Processes, Protocol):
     """Starts the supervisor of a queued run."""
 
     def launch(self, ident: str) -> None:
@@ -60,6 +60,9 @@ class Launcher(Protocol):
         Raises ``UnavailableError`` if that cannot be done now, and ``ConflictError`` if it was done
         often enough in vain.
         """
+
+    def withdraw(self, ident: str) -> None:
+        """End the supervisor of a run that was cancelled before anybody took it."""
 
     def reap(self) -> None:
         """Collect supervisors that have ended."""
@@ -72,7 +75,7 @@ class Worker:
         self._site = site
         self._launcher = launcher
         self._name = name
-        self._watch = Watch(site)
+        self._watch = Watch(site, launcher)
         self._trouble: tuple[str, datetime] = ("", site.clock.now())
 
     @property
@@ -123,6 +126,8 @@ class Worker:
         """Start the supervisors of queued runs; True if one was given up."""
         given_up = False
         for run in self._site.store.runs(incident):
+            if run.state == "cancelled" and not run.worker:
+                self._launcher.withdraw(run.ident)
             if run.state != "queued":
                 continue
             try:

@@ -148,6 +148,15 @@ class Launcher:
     def reap(self) -> None:
         pass
 
+    def withdraw(self, ident: str) -> None:
+        pass
+
+    def gone(self, run: Run) -> bool:
+        return False
+
+    def end(self, ident: str) -> None:
+        pass
+
 
 class Store(SqlStore):
     """The real store, except that waiting takes no time."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import socket
-
 import click
 
 from bot import logs
 from bot.app import build
 from bot.commands.context import configuration
+from bot.runner import trace
 from bot.runner.supervise import supervise
 
 
@@ -21,8 +19,7 @@ def run(ctx: click.Context, ident: str) -> int:
     logs.configure()
     app = build(configuration(ctx))
     try:
-        name = f"{socket.gethostname()}.{os.getpid()}"
-        done = supervise(app.site, app.config.fleet, app.config.state_dir, ident, name)
+        done = supervise(app.site, app.config.fleet, app.config.state_dir, ident, trace.worker())
     finally:
         app.close()
     return 0 if done else 1

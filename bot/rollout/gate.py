@@ -43,6 +43,13 @@ def judge(incident: Incident, proposal: Proposal, wave: Wave) -> Verdict:
             sentence=f"{len(failed)} of {len(wave.hosts)} hosts not verified "
             f"(limit {max_failed}): {why}",
         )
+    undecided = sorted(h for h, o in states.items() if o is Outcome.UNKNOWN)
+    if undecided:
+        return Verdict(
+            ok=False,
+            sentence=f"{len(undecided)} of {len(wave.hosts)} hosts are unknown: neither the run nor "
+            f"a read-back could tell; look at {', '.join(undecided[:5])}",
+        )
     how = "were not reached: the wave's run was lost" if wave.lost else "vanished during the wave"
     if len(lost) > max_lost:
         names = ", ".join(lost[:5])

@@ -15,10 +15,13 @@ import psutil
 
 from bot.config import FleetPart
 from bot.rollout.outcome import Raw
+from bot.runner import leash, trace
+from bot.runner.leash import Lease
 
 MAIN = "holdfast-main.yml"
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK")
 MARK = '{"holdfast":'
+KILLED = "killed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,7 @@ class Results:
     messages: dict[str, str] = field(default_factory=dict)
     skipped: set[str] = field(default_factory=set)
     times: dict[str, str] = field(default_factory=dict)
+    untouched: set[str] = field(default_factory=set)
 
     def take(self, event: Mapping[str, Any]) -> bool:
         """Note one event. It runs in the reading thread, so it must be quick."""
@@ -53,6 +57,8 @@ class Results:
         match event.get("event"):
             case "runner_on_unreachable":
                 self._end(host, "unreachable", result)
+            case "runner_on_failed" if _cut_off(result):
+                self._end(host, "broken", {"msg": "its connection was killed on our side"})
             case "runner_on_failed" if not data.get("ignore_errors"):
                 self._end(host, "failed", result)
             case "runner_on_ok":
@@ -65,6 +71,8 @@ class Results:
         return True
 
     def _end(self, host: str, status: str, result: Mapping[str, Any]) -> None:
+        if status == "unreachable" and host not in self.status and _refused(result):
+            self.untouched.add(host)
         self.status[host] = status
         said = (result.get(key) for key in ("stderr", "msg", "stdout"))
         self.messages[host] = _short(next((str(s) for s in said if s), ""))
@@ -92,6 +100,7 @@ class Results:
                 facts=tuple(self.facts.get(host, ())),
                 message=self.messages.get(host, ""),
                 at=self.times.get(host) or None,
+                untouched=host in self.untouched,
             )
             for host in approved
         ]
@@ -99,6 +108,17 @@ class Results:
     def strangers(self, approved: Sequence[str]) -> set[str]:
         """Return hosts that had an event and were not approved: never empty is a breach."""
         return set(self.status) - set(approved) - {"localhost"}
+
+
+def _cut_off(result: Mapping[str, Any]) -> bool:
+    """Say whether a signal ended our own ssh client: what the host did is not known then."""
+    code = result.get("rc")
+    return isinstance(code, int) and code < 0
+
+
+def _refused(result: Mapping[str, Any]) -> bool:
+    """Say whether no connection came about: ssh says so in these words, and only then."""
+    return "connect to host" in str(result.get("msg"))
 
 
 def _short(text: str, limit: int = 300) -> str:
@@ -153,9 +173,10 @@ def _write(path: Path, value: object) -> None:
     path.write_text(json.dumps(value))
 
 
-def run(job: Job, results: Results) -> str:
+def run(job: Job, results: Results, lease: Lease) -> str:
     """Run the job, fill ``results`` with what the hosts say, return ansible-runner's status.
 
+    ``killed`` is a status of ours: Ansible was ended by a signal, whoever sent it.
     Call it only in a process of its own: it replaces the environment and adopts orphans.
     """
     lay_out(job)
@@ -164,7 +185,8 @@ def run(job: Job, results: Results) -> str:
     # A home that cannot be written (a service user's) must not stop a mitigation.
     os.environ["ANSIBLE_LOCAL_TEMP"] = str(job.directory / "tmp")
     os.environ["ANSIBLE_SSH_CONTROL_PATH_DIR"] = str(job.directory / "cp")
-    done = ansible_runner.run(
+    os.environ[trace.MARK] = str(job.directory)
+    runner = ansible_runner.interface.init_runner(
         private_data_dir=str(job.directory),
         playbook=MAIN,
         inventory=str(job.directory / "inventory" / "hosts.json"),
@@ -174,7 +196,10 @@ def run(job: Job, results: Results) -> str:
         event_handler=results.take,
         settings={"pexpect_timeout": 1, "idle_timeout": 0},
     )
-    return str(done.status)
+    runner.config.command = leash.command(lease, runner.config.command)
+    runner.run()
+    by_signal = runner.rc is None or runner.rc > 128
+    return KILLED if by_signal else str(runner.status)
 
 
 def stop(grace: float = 2.0) -> None:
