@@ -101,7 +101,7 @@ class FakeHost:
     """One host: what it is, and ``manner`` says what it does when it is written to.
 
     ``well``, ``fails`` (the task fails, nothing is set), ``dies`` (set, then down), ``vanishes``
-    (down before anything is set), ``mute`` (no event at all).
+    (down before anything is set), ``mute`` (no event at all), ``dumb`` (never says what it has).
     """
 
     manner: str = "well"
@@ -137,6 +137,7 @@ class Launcher:
 
     def __init__(self) -> None:
         self.launched: list[str] = []
+        self.vanished: set[str] = set()
         self.error: Exception | None = None
 
     def launch(self, ident: str) -> None:
@@ -152,7 +153,7 @@ class Launcher:
         pass
 
     def gone(self, run: Run) -> bool:
-        return False
+        return run.ident in self.vanished
 
     def end(self, ident: str) -> None:
         pass
@@ -265,7 +266,8 @@ class Night:
                 answer = self._write(run, name, purpose)
                 if answer is not None:
                     return answer
-            facts.append(host.fact(name, phase or "apply"))
+            if host.manner != "dumb" or "proposal" not in run.spec:
+                facts.append(host.fact(name, phase or "apply"))
         return Raw(host=name, status="ok", facts=tuple(facts), at=at)
 
     def _write(self, run: Run, name: str, purpose: str) -> Raw | None:
