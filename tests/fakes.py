@@ -35,9 +35,11 @@ from bot.timeline.entry import Actor, Entry
 from bot.worker import Worker
 
 DANA = Actor(id="dana", name="Dana", via="cli")
+ALEX = Actor(id="alex", name="Alex", via="cli")
 EVE = Actor(id="eve", name="Eve", via="cli")
 EVERYBODY = {
     "dana": Person(id="dana", name="Dana", roles=frozenset({"commander"})),
+    "alex": Person(id="alex", name="Alex", roles=frozenset({"approver"})),
     "eve": Person(id="eve", name="Eve", roles=frozenset({"responder"})),
 }
 FLAGSHIP = "net/tcp-estats-update-mss.yml"
@@ -267,7 +269,8 @@ class Night:
                 if answer is not None:
                     return answer
             if host.manner != "dumb" or "proposal" not in run.spec:
-                facts.append(host.fact(name, phase or "apply"))
+                undone = "rollback" if purpose == "rollback" else "apply"
+                facts.append(host.fact(name, phase or undone))
         return Raw(host=name, status="ok", facts=tuple(facts), at=at)
 
     def _write(self, run: Run, name: str, purpose: str) -> Raw | None:
@@ -284,7 +287,8 @@ class Night:
         if host.manner == "fails":
             return Raw(host=name, status="failed", message="read-only file system")
         if host.knob:
-            host.value, host.persisted = "0", True
+            undoing = run.spec["purpose"] == "rollback"
+            host.value, host.persisted = ("1", False) if undoing else ("0", True)
         if host.manner == "dies":
             host.up, host.manner = False, "well"
             return Raw(host=name, status="unreachable", message="timed out")

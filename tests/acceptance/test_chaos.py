@@ -62,6 +62,7 @@ PLAYBOOKS = {
 # One line is right; none and two are not. The pauses leave time to be killed before and after it.
 SCRIPT = f"""\
 applicable=false safe=false
+[ -e /run/slow ] && [ "$phase" = apply ] && sleep 60
 [ -e /proc/sys/{KNOB.replace(".", "/")} ] && applicable=true
 if $applicable && [ "$phase" = apply ]; then
   sleep 0.4
@@ -401,6 +402,42 @@ def test_a_supervisor_that_stood_still_goes_on_with_nothing(enclave: Mode, tmp_p
         assert "stood still for more than 10 s" in bot.log()
         lines = {name: fleet.run(name, "cat", LEDGER).stdout for name in fleet.hosts}
         assert sorted(lines.values()) == ["", *["apply\n"] * (SIZE - 1)]
+
+
+def test_a_host_whose_power_is_cut_in_mid_task_is_unreachable_soon_and_read_first(
+    enclave: Mode, tmp_path: Path
+):
+    with stage(tmp_path, arrange) as (bot, fleet):
+        bot.start()
+        token = bot.tokens("dana")["dana"]
+        crash(bot, "web-01")
+        bot.proposal("open", seconds=PATIENCE)
+        for name in fleet.hosts:
+            fleet.run(name, "touch", "/run/slow")
+        say(bot, token, "approve", "P-1")
+        busy: list[str] = []
+
+        def at_work() -> bool:
+            names = [n for n in fleet.hosts if fleet.run(n, "pgrep", "-x", "sleep").stdout]
+            busy[:] = names
+            return bool(names)
+
+        wait_for(at_work, PATIENCE, bot.log)
+        for name in fleet.hosts:
+            fleet.run(name, "rm", "/run/slow")
+        fleet.crash(busy[0])
+        began = time.monotonic()
+        wait_for(lambda: "wave.finished" in [e["kind"] for e in bot.timeline()], 60, bot.log)
+        took = time.monotonic() - began
+        (wave,) = [e for e in bot.timeline() if e["kind"] == "wave.finished"][:1]
+        seen = wave["data"]["outcomes"][busy[0]]
+        assert (seen["outcome"], seen["unreachable"], seen["doubt"]) == ("owed", True, True)
+        fleet.boot(busy[0])
+        bring_home(bot, token, lambda: bot.status()["hosts"]["verified"] == SIZE - 1)
+        lines = {name: fleet.run(name, "cat", LEDGER).stdout for name in fleet.hosts}
+        assert sorted(lines.values()) == ["", *["apply\n"] * (SIZE - 1)]
+        assert any(e["text"].startswith("readback: ") for e in bot.timeline())
+    tell(test="power cut", seconds=took)
 
 
 def test_a_supervisor_that_is_given_up_is_ended_before_anybody_else_writes(

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from bot.errors import ConflictError, UnavailableError
+from bot.errors import ConflictError, RefusedError, UnavailableError
 from bot.rollout.gate import allowed
 from bot.service import approve
 from bot.service.report import Report, record
-from bot.service.request import request
-from tests.fakes import DANA, EVE, FakeHost, Night
+from bot.service.request import request, rollback
+from tests.fakes import ALEX, DANA, EVE, FakeHost, Night
 
 WAVE_1 = "INC-1.P-1.wave.1.1"
 SOAK = os.environ.get("HOLDFAST_SOAK") == "1"
@@ -137,6 +137,32 @@ def test_a_pause_lets_the_wave_in_flight_end_and_starts_no_other(begin: Begin):
     approve.resume(night.site, "P-1", DANA)
     night.go(lambda: night.state() == "done")
     assert all(len(host.writes) == 1 for host in night.fleet.values())
+
+
+@pytest.mark.parametrize("manner", ["well", "fails"])
+def test_a_rollback_goes_in_waves_behind_a_gate_of_its_own(begin: Begin, manner: str):
+    night = begin()
+    night.approve()
+    night.go(lambda: night.state() == "done")
+    rollback(night.site, "P-1", ALEX)
+    night.go(lambda: "P-2" in night.incident.proposals)
+    order = night.incident.proposals["P-2"].content["waves"]["order"]
+    night.fleet[order[0]].manner = manner
+    with pytest.raises(RefusedError):
+        approve.approve(night.site, "P-2", ALEX)
+    for _ in range(50):
+        night.turn()
+        night.carry_out()
+    assert all(len(host.writes) == 1 for host in night.fleet.values())
+    approve.approve(night.site, "P-2", DANA)
+    night.go(lambda: night.state("P-2") in {"done", "halted"})
+    waves = [e.data["hosts"] for e in night.entries if e.kind == "wave.started"][3:]
+    assert [len(hosts) for hosts in waves] == ([1, 1, 3] if manner == "well" else [1])
+    undone = {h for h, outcome in night.outcomes().items() if outcome == "rolled_back"}
+    assert undone == (set(NAMES) if manner == "well" else set())
+    assert night.state("P-2") == ("done" if manner == "well" else "halted")
+    assert night.incident.proposals["P-1"].authority_ended == "rolled back"
+    assert night.unlawful == []
 
 
 def test_a_refused_wave_is_carried_out_later_and_not_waited_for(begin: Begin):
