@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -198,7 +199,7 @@ def run(job: Job, results: Results, lease: Lease) -> str:
     )
     runner.config.command = leash.command(lease, runner.config.command)
     runner.run()
-    by_signal = runner.rc is None or runner.rc > 128
+    by_signal = runner.rc is None or 128 < runner.rc < 128 + signal.NSIG
     return KILLED if by_signal else str(runner.status)
 
 

@@ -31,13 +31,24 @@ def worker() -> str:
 def gone(name: str, directory: Path) -> bool:
     """Say whether the supervisor ``name`` of the run was a process of this place and is gone."""
     place, _, pid = name.rpartition(".")
-    return place == here() and not _belongs(pid, directory)
+    if place != here():
+        return False
+    try:
+        return not _belongs(pid, directory)
+    except PermissionError:  # it cannot be told; the heartbeat tells
+        return False
+    except OSError:
+        return True
 
 
 def processes(directory: Path) -> list[int]:
     """Return the pids of every process of the run that is alive on this machine."""
-    names = [entry.name for entry in os.scandir("/proc") if entry.name.isdigit()]
-    return [int(name) for name in names if _belongs(name, directory)]
+    found = []
+    for entry in os.scandir("/proc"):
+        with suppress(OSError):  # ended meanwhile, or another user's
+            if entry.name.isdigit() and _belongs(entry.name, directory):
+                found.append(int(entry.name))
+    return found
 
 
 def end(directory: Path) -> None:
@@ -51,8 +62,5 @@ def end(directory: Path) -> None:
 
 
 def _belongs(pid: str, directory: Path) -> bool:
-    try:
-        environment = Path("/proc", pid, "environ").read_bytes()
-    except OSError:  # ended, or another user's
-        return False
+    environment = Path("/proc", pid, "environ").read_bytes()
     return f"{MARK}={directory}".encode() in environment.split(b"\0")

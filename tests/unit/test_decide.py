@@ -97,6 +97,36 @@ def test_hosts_of_unknown_fate_are_read_back_before_the_gate():
     assert actions(log, run("readback", "running", "a"), later=5) == []
 
 
+def test_hosts_that_a_read_back_finds_verified_did_not_vanish():
+    log = Log().opened().requested().probed().back("a").proposed().started()
+    log.wave(1, ["a"]).ended(1, a="verified").passed(1)
+    log.wave(2, ["b", "c", "d"]).ended(2, b="unknown", c="unknown", d="unknown")
+    seen = {h: {"outcome": "verified", "boot_id": f"boot-{h}", "value": "0"} for h in "bcd"}
+    log.add("hosts.updated", {"proposal": "P-1", "outcomes": seen})
+    assert [a.verb for a in actions(log) if a.proposal] == ["pass"]
+
+
+def test_a_host_in_doubt_is_read_and_not_written_to():
+    log = Log().opened().requested().probed().back("a").proposed().started()
+    log.wave(1, ["b"]).ended(1, b="verified").passed(1)
+    cut = {"outcome": "owed", "unreachable": True, "doubt": True}
+    log.wave(2, ["a", "c", "d"])
+    fine = {h: {"outcome": "verified", "boot_id": f"boot-{h}", "value": "0"} for h in "cd"}
+    log.add(
+        "wave.finished", {"proposal": "P-1", "wave": 2, "run": "w2", "outcomes": {"a": cut, **fine}}
+    ).passed(2)
+    log.add("rollout.done", {"proposal": "P-1"})
+    assert [a.verb for a in actions(log, later=2) if a.hosts == ("a",)] == []
+    assert [a.verb for a in actions(log, later=5) if a.hosts == ("a",)] == ["readback"]
+    nothing = {"outcome": "owed", "boot_id": "boot-a", "value": "1"}
+    log.add("hosts.updated", {"proposal": "P-1", "outcomes": {"a": nothing}})
+    late = [a.verb for a in actions(log, later=60) if a.hosts == ("a",)]
+    assert late == ["readback"], "read too early: it is read again"
+    log.now += timedelta(seconds=10)
+    log.add("hosts.updated", {"proposal": "P-1", "outcomes": {"a": nothing}})
+    assert [a.verb for a in actions(log, later=60) if a.hosts == ("a",)] == ["retry"]
+
+
 def test_a_lost_run_is_noticed_before_anything_else():
     log = Log().opened().requested().probed().back("a").proposed().started().wave(1, ["a"])
     assert verbs(log, run("wave", "lost", "a")) == ["lost"]
