@@ -61,6 +61,9 @@ class Launcher(Processes, Protocol):
         often enough in vain.
         """
 
+    def started(self) -> list[str]:
+        """Return the runs whose supervisors this process has started and not collected."""
+
     def withdraw(self, ident: str) -> None:
         """End the supervisor of a run that was cancelled before anybody took it."""
 
@@ -97,6 +100,7 @@ class Worker:
     def turn(self) -> None:
         """Look at one incident that is due, or wait a little for one."""
         self._launcher.reap()
+        self._withdraw()
         self._watch.give_up_lost()
         incident = self._site.store.claim_work(self._name, LEASE)
         if incident is None:
@@ -109,6 +113,16 @@ class Worker:
             when = due(state, runs, seen, self._site.tempo)
         finally:
             self._site.store.release_work(incident, self._name, when)
+
+    def _withdraw(self) -> None:
+        """End supervisors that are still on their way to a run that was cancelled.
+
+        Not a part of the look: an abort must not wait for a look that waits for an inventory.
+        """
+        for ident in self._launcher.started():
+            run = self._site.store.run(ident)
+            if run.state == "cancelled" and not run.worker:
+                self._launcher.withdraw(ident)
 
     def look(self, incident: str) -> datetime:
         """Carry out everything that is due for the incident now; return when it was looked at."""
@@ -126,8 +140,6 @@ class Worker:
         """Start the supervisors of queued runs; True if one was given up."""
         given_up = False
         for run in self._site.store.runs(incident):
-            if run.state == "cancelled" and not run.worker:
-                self._launcher.withdraw(run.ident)
             if run.state != "queued":
                 continue
             try:

@@ -140,6 +140,7 @@ class Launcher:
     def __init__(self) -> None:
         self.launched: list[str] = []
         self.vanished: set[str] = set()
+        self.withdrawn: set[str] = set()
         self.error: Exception | None = None
 
     def launch(self, ident: str) -> None:
@@ -151,8 +152,11 @@ class Launcher:
     def reap(self) -> None:
         pass
 
+    def started(self) -> list[str]:
+        return self.launched
+
     def withdraw(self, ident: str) -> None:
-        pass
+        self.withdrawn.add(ident)
 
     def gone(self, run: Run) -> bool:
         return run.ident in self.vanished

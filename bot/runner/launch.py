@@ -84,6 +84,11 @@ class Launcher:
                 next="free disk space, memory or processes; it is tried again",
             ) from error
 
+    def started(self) -> list[str]:
+        """Return the runs whose supervisors this process has started and not collected."""
+        with self._lock:
+            return [ident for ident, start in self._starts.items() if start.child is not None]
+
     def withdraw(self, ident: str) -> None:
         """End the supervisor of a run that was cancelled before anybody took it."""
         with self._lock:

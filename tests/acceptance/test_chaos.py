@@ -147,6 +147,8 @@ def kind(process: psutil.Process) -> str:
         return "ssh"
     if any(word.endswith("leash.py") for word in words):
         return "leash"
+    if any("ansible-inventory" in word for word in words):
+        return "inventory"
     if any("ansible-playbook" in word for word in words):
         return "ansible" if any(word.endswith("leash.py") for word in above) else "worker"
     return ""
@@ -365,13 +367,15 @@ def _abort(bot: Bot, fleet: Fleet, token: str, chance: random.Random) -> float:
 
 
 def _writers(bot: Bot) -> list[psutil.Process]:
-    """Return the processes of runs that write."""
+    """Return the processes of runs that write; the bot's reading of the inventory is none."""
     found = []
     for process in alive(bot):
         with suppress(OSError):
             words = Path("/proc", str(process.pid), "environ").read_bytes().decode().split("\0")
             run = next((w for w in words if w.startswith("HOLDFAST_RUN=")), "")
-            if not any(f".{reading}." in run for reading in ("readback", "check", "probe")):
+            if kind(process) != "inventory" and not any(
+                f".{reading}." in run for reading in ("readback", "check", "probe")
+            ):
                 found.append(process)
     return found
 

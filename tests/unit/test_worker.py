@@ -116,6 +116,19 @@ def test_a_host_that_cannot_tell_stays_unknown_and_a_person_is_asked(begin: Begi
     assert len(night.fleet["c"].writes) == 1
 
 
+@pytest.mark.parametrize("taken", [False, True])
+def test_an_abort_ends_a_supervisor_that_has_not_taken_its_run(begin: Begin, *, taken: bool):
+    """One that has taken it stops by itself, and tells who was touched."""
+    night = begin()
+    night.approve()
+    night.go(lambda: WAVE_1 in night.launcher.launched)
+    if taken:
+        night.store.claim_run(WAVE_1, "s")
+    approve.abort(night.site, "P-1", EVE)
+    night.turn()
+    assert night.launcher.withdrawn == (set() if taken else {WAVE_1})
+
+
 def test_a_pause_lets_the_wave_in_flight_end_and_starts_no_other(begin: Begin):
     night = begin()
     night.approve()
