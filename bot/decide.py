@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from bot.incident.state import (
+    QUIET,
     Host,
     Incident,
     Outcome,
@@ -100,6 +101,9 @@ def due(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo) ->
     if current is not None and current.state in {ProposalState.OPEN, ProposalState.APPROVED}:
         waits += [current.expires_at, now + timedelta(seconds=5)]
     authorised = [p for p in incident.rollouts if not p.authority_ended]
+    for rollout in incident.rollouts:
+        doubtful = _in_doubt(incident, rollout)
+        waits += [at for h in doubtful for at in (_quiet_at(h), _read_at(h, runs, tempo))]
     for rollout in authorised:
         waits += [_retry_at(h, runs, tempo) for h in _owed(incident, rollout)]
         if rollout.id in incident.hold.proposals:
@@ -154,7 +158,7 @@ def _advance(
         verb = "start" if proposal.state is ProposalState.APPROVED else "review"
         return [Action(verb=verb, proposal=proposal.id)]
     if proposal.state is ProposalState.RUNNING:
-        return _roll(incident, proposal, runs)
+        return _roll(incident, proposal, runs, now)
     if proposal.state is ProposalState.DONE and _wants_hold(incident, proposal):
         return [Action(verb="hold", proposal=proposal.id)]
     return []
@@ -169,13 +173,15 @@ def _wants_hold(incident: Incident, proposal: Proposal) -> bool:
     )
 
 
-def _roll(incident: Incident, proposal: Proposal, runs: Sequence[Run]) -> list[Action]:
+def _roll(
+    incident: Incident, proposal: Proposal, runs: Sequence[Run], now: datetime
+) -> list[Action]:
     """Take the rollout one step on: wait, read back, judge the gate, next wave, or done."""
     if any(r.kind == "wave" and r.state in LIVE for r in runs):
         return []
     last = proposal.waves[-1] if proposal.waves else None
     if last is not None and not last.passed:
-        return _after(incident, proposal, last, runs)
+        return _after(incident, proposal, last, runs, now)
     retried = {h for r in runs if r.state in LIVE and r.kind == "retry" for h in r.hosts}
     wave = upcoming(incident, proposal, retried)
     if wave is None:
@@ -194,22 +200,24 @@ def _roll(incident: Incident, proposal: Proposal, runs: Sequence[Run]) -> list[A
     ]
 
 
-def _after(incident: Incident, proposal: Proposal, last: Wave, runs: Sequence[Run]) -> list[Action]:
+def _after(
+    incident: Incident, proposal: Proposal, last: Wave, runs: Sequence[Run], now: datetime
+) -> list[Action]:
     if last.finished_at is None:
         return []
     unknown = tuple(h for h in last.hosts if incident.host(h).outcome is Outcome.UNKNOWN)
     tries = [
-        r
-        for r in runs
-        if r.kind == "readback" and set(r.hosts) & set(unknown) and _since(r, last.finished_at)
+        r for r in runs if _reads(r) and set(r.hosts) & set(unknown) and _since(r, last.finished_at)
     ]
     if unknown and len(tries) < MAX_ATTEMPTS:
-        if any(r.state in LIVE for r in tries):
+        early = any(_quiet_at(incident.host(h)) > now for h in unknown)
+        if early or any(r.state in LIVE for r in tries):
             return []
         return [Action(verb="readback", proposal=proposal.id, hosts=unknown)]
-    if last.lost:
-        left = tuple(h for h in last.hosts if incident.host(h).outcome is Outcome.OWED)
-        up = tuple(h for h in left if not incident.host(h).down)
+    failed = any(incident.host(h).outcome is Outcome.FAILED for h in last.hosts)
+    if last.lost and not failed:
+        left = (incident.host(h) for h in last.hosts)
+        up = tuple(h.name for h in left if h.outcome is Outcome.OWED and not (h.down or h.doubt))
         attempts = sum(1 for w in proposal.waves if w.number == last.number)
         if up and attempts < MAX_ATTEMPTS:
             return [
@@ -226,6 +234,16 @@ def _after(incident: Incident, proposal: Proposal, last: Wave, runs: Sequence[Ru
     verdict = judge(incident, proposal, last)
     verb = "pass" if verdict.ok else "halt"
     return [Action(verb=verb, proposal=proposal.id, wave=last.number, why=verdict.sentence)]
+
+
+def _quiet_at(host: Host) -> datetime:
+    """Return when a reading can tell whether a write that broke off was done."""
+    return EPOCH if host.doubt is None else host.doubt + QUIET
+
+
+def _reads(run: Run) -> bool:
+    """Say whether a run read hosts back, or still does. One that was lost has read nothing."""
+    return run.kind == "readback" and run.state != "lost"
 
 
 def _since(run: Run, at: datetime | None) -> bool:
@@ -268,17 +286,22 @@ def _keep_one(
     if rollout.authority_ended and rollout.state is not ProposalState.ABORTED:
         return []
     busy = {h for r in runs if r.state in LIVE and r.kind != "check" for h in r.hosts}
-    actions = _strays(incident, rollout, runs, busy)
+    doubtful = _doubtful(incident, rollout, runs)
+    reading = [h for h in doubtful if h.name not in busy and _read_at(h, runs, tempo) <= now]
+    actions = [_read_back(rollout, reading)] if reading else []
     if rollout.authority_ended:
         return actions
     owed = _owed(incident, rollout) if rollout.state in _RETRIES else []
-    ready = [h for h in owed if h.name not in busy and _retry_at(h, runs, tempo) <= now]
+    ready = [
+        h
+        for h in owed
+        if h.name not in busy and h.doubt is None and _retry_at(h, runs, tempo) <= now
+    ]
     writes = any(w.passed for w in rollout.waves)
     if _unjudged(rollout):
         ready = []
     if ready and not writes and not any(not h.down for h in _pending(incident, rollout)):
-        names = tuple(h.name for h in ready)
-        actions.append(Action(verb="readback", proposal=rollout.id, hosts=names))
+        actions.append(_read_back(rollout, ready))
     elif writes:
         actions += _retries(rollout, ready)
     return actions + _checks(incident, rollout, runs, now)
@@ -287,21 +310,35 @@ def _keep_one(
 _RETRIES = frozenset({ProposalState.RUNNING, ProposalState.DONE})
 
 
-def _strays(
-    incident: Incident, rollout: Proposal, runs: Sequence[Run], busy: set[str]
-) -> list[Action]:
-    """Read back hosts of unknown fate that no wave is waiting for (after an abort, a retry)."""
-    open_wave = set(rollout.waves[-1].hosts) if _wave_open(rollout) else set()
-    stray = tuple(
+def _in_doubt(incident: Incident, rollout: Proposal) -> list[Host]:
+    """Return hosts on which a write may have been done without our having read it."""
+    hosts = [incident.host(h) for h in rollout.hosts if incident.owner(h) is rollout]
+    doubtful = [h for h in hosts if h.outcome is Outcome.OWED and h.doubt is not None]
+    return [h for h in hosts if h.outcome is Outcome.UNKNOWN] + doubtful
+
+
+def _doubtful(incident: Incident, rollout: Proposal, runs: Sequence[Run]) -> list[Host]:
+    """Return the hosts in doubt that no wave is waiting for (after an abort, a retry).
+
+    A host that answers and cannot tell is asked a few times, then a person is.
+    """
+    waited = set(rollout.waves[-1].hosts) if _wave_open(rollout) else set()
+    return [
         h
-        for h in rollout.hosts
-        if incident.host(h).outcome is Outcome.UNKNOWN
-        and incident.owner(h) is rollout
-        and h not in busy
-        and h not in open_wave
-        and _read_backs(incident.host(h), runs) < MAX_ATTEMPTS
-    )
-    return [Action(verb="readback", proposal=rollout.id, hosts=stray)] if stray else []
+        for h in _in_doubt(incident, rollout)
+        if h.outcome is Outcome.OWED
+        or (h.name not in waited and _read_backs(h, runs) < MAX_ATTEMPTS)
+    ]
+
+
+def _read_at(host: Host, runs: Sequence[Run], tempo: Tempo) -> datetime:
+    """Return when a host in doubt is read: backing off, at once when it was seen again."""
+    return max(_quiet_at(host), _retry_at(host, runs, tempo))
+
+
+def _read_back(rollout: Proposal, hosts: Sequence[Host]) -> Action:
+    names = tuple(h.name for h in hosts)
+    return Action(verb="readback", proposal=rollout.id, hosts=names)
 
 
 def _read_backs(host: Host, runs: Sequence[Run]) -> int:
@@ -402,7 +439,7 @@ def _checks(
     watched = tuple(
         h
         for h in rollout.hosts
-        if incident.host(h).outcome in SETTLED | {Outcome.OWED, Outcome.FAILED}
+        if incident.host(h).outcome in SETTLED | {Outcome.OWED, Outcome.FAILED, Outcome.UNKNOWN}
         and incident.owner(h) is rollout
     )
     return [Action(verb="check", proposal=rollout.id, hosts=watched)] if watched else []

@@ -145,6 +145,9 @@ class Store(Protocol):
     def beat(self, ident: str) -> bool:
         """Renew a running run's heartbeat. False: it was cancelled or taken away; stop."""
 
+    def wanted(self, ident: str) -> bool:
+        """Say what ``beat`` would, without writing anything."""
+
     def run(self, ident: str) -> Run:
         """Return one run; raise ``NotFoundError``."""
 
@@ -183,6 +186,16 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Close all connections."""
+
+
+class Processes(Protocol):
+    """The processes of runs on this machine."""
+
+    def gone(self, run: Run) -> bool:
+        """Say whether a running run's supervisor was a process of this machine and is gone."""
+
+    def end(self, ident: str) -> None:
+        """Kill whatever is alive of a run on this machine, before it is given up."""
 
 
 class Sources(Protocol):

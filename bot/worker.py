@@ -12,7 +12,7 @@ from typing import Protocol
 from bot.decide import Action, ask_for_newcomers, decide, due
 from bot.errors import ConflictError, HoldfastError, UnavailableError
 from bot.incident.state import Incident
-from bot.ports import Run, Transaction
+from bot.ports import Processes, Run, Transaction
 from bot.service import newcomers, prepare, request, rollout
 from bot.service.report import Watch, refuse
 from bot.service.site import Site, load, refold
@@ -52,7 +52,7 @@ STEPS: Mapping[str, Callable[[Site, Incident, Action], Commit | None]] = Mapping
 )
 
 
-class Launcher(Protocol):
+class Launcher(Processes, Protocol):
     """Starts the supervisor of a queued run."""
 
     def launch(self, run: Run) -> None:
@@ -61,6 +61,12 @@ class Launcher(Protocol):
         Raises ``UnavailableError`` if that cannot be done now, and ``ConflictError`` if it was done
         often enough in vain.
         """
+
+    def started(self) -> list[str]:
+        """Return the runs whose supervisors this process has started and not collected."""
+
+    def withdraw(self, ident: str) -> None:
+        """End the supervisor of a run that was cancelled before anybody took it."""
 
     def reap(self) -> None:
         """Collect supervisors that have ended."""
@@ -73,7 +79,7 @@ class Worker:
         self._site = site
         self._launcher = launcher
         self._name = name
-        self._watch = Watch(site)
+        self._watch = Watch(site, launcher)
         self._trouble: tuple[str, datetime] = ("", site.clock.now())
 
     @property
@@ -95,6 +101,7 @@ class Worker:
     def turn(self) -> None:
         """Look at one incident that is due, or wait a little for one."""
         self._launcher.reap()
+        self._withdraw()
         self._watch.give_up_lost()
         incident = self._site.store.claim_work(self._name, LEASE)
         if incident is None:
@@ -107,6 +114,16 @@ class Worker:
             when = due(state, runs, seen, self._site.tempo)
         finally:
             self._site.store.release_work(incident, self._name, when)
+
+    def _withdraw(self) -> None:
+        """End supervisors that are still on their way to a run that was cancelled.
+
+        Not a part of the look: an abort must not wait for a look that waits for an inventory.
+        """
+        for ident in self._launcher.started():
+            run = self._site.store.run(ident)
+            if run.state == "cancelled" and not run.worker:
+                self._launcher.withdraw(ident)
 
     def look(self, incident: str) -> datetime:
         """Carry out everything that is due for the incident now; return when it was looked at."""

@@ -35,9 +35,11 @@ from bot.timeline.entry import Actor, Entry
 from bot.worker import Worker
 
 DANA = Actor(id="dana", name="Dana", via="cli")
+ALEX = Actor(id="alex", name="Alex", via="cli")
 EVE = Actor(id="eve", name="Eve", via="cli")
 EVERYBODY = {
     "dana": Person(id="dana", name="Dana", roles=frozenset({"commander"})),
+    "alex": Person(id="alex", name="Alex", roles=frozenset({"approver"})),
     "eve": Person(id="eve", name="Eve", roles=frozenset({"responder"})),
 }
 FLAGSHIP = "net/tcp-estats-update-mss.yml"
@@ -107,7 +109,7 @@ class FakeHost:
     """One host: what it is, and ``manner`` says what it does when it is written to.
 
     ``well``, ``fails`` (the task fails, nothing is set), ``dies`` (set, then down), ``vanishes``
-    (down before anything is set), ``mute`` (no event at all).
+    (down before anything is set), ``mute`` (no event at all), ``dumb`` (never says what it has).
     """
 
     manner: str = "well"
@@ -143,6 +145,8 @@ class Launcher:
 
     def __init__(self) -> None:
         self.launched: list[str] = []
+        self.vanished: set[str] = set()
+        self.withdrawn: set[str] = set()
         self.error: Exception | None = None
 
     def launch(self, run: Run) -> None:
@@ -152,6 +156,18 @@ class Launcher:
             self.launched.append(run.ident)
 
     def reap(self) -> None:
+        pass
+
+    def started(self) -> list[str]:
+        return self.launched
+
+    def withdraw(self, ident: str) -> None:
+        self.withdrawn.add(ident)
+
+    def gone(self, run: Run) -> bool:
+        return run.ident in self.vanished
+
+    def end(self, ident: str) -> None:
         pass
 
 
@@ -262,7 +278,9 @@ class Night:
                 answer = self._write(run, name, purpose)
                 if answer is not None:
                     return answer
-            facts.append(host.fact(name, phase or "apply"))
+            if host.manner != "dumb" or "proposal" not in run.spec:
+                undone = "rollback" if purpose == "rollback" else "apply"
+                facts.append(host.fact(name, phase or undone))
         return Raw(host=name, status="ok", facts=tuple(facts), at=at)
 
     def _write(self, run: Run, name: str, purpose: str) -> Raw | None:
@@ -279,7 +297,8 @@ class Night:
         if host.manner == "fails":
             return Raw(host=name, status="failed", message="read-only file system")
         if host.knob:
-            host.value, host.persisted = "0", True
+            undoing = run.spec["purpose"] == "rollback"
+            host.value, host.persisted = ("1", False) if undoing else ("0", True)
         if host.manner == "dies":
             host.up, host.manner = False, "well"
             return Raw(host=name, status="unreachable", message="timed out")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import sys
 
 import click
@@ -11,6 +9,7 @@ import click
 from bot import logs
 from bot.app import build
 from bot.commands.context import configuration
+from bot.runner import trace
 from bot.runner.supervise import supervise
 
 
@@ -22,12 +21,16 @@ def run(ctx: click.Context, ident: str) -> int:
     logs.configure()
     app = build(configuration(ctx))
     try:
-        name = f"{socket.gethostname()}.{os.getpid()}"
         config = app.config
         if not sys.stdin.isatty():
             app.sources.take_over(sys.stdin.buffer.read())
         done = supervise(
-            app.site, config.fleet, config.state_dir, ident, name, redact=config.redact
+            app.site,
+            config.fleet,
+            config.state_dir,
+            ident,
+            trace.worker(),
+            redact=config.redact,
         )
     finally:
         app.close()

@@ -30,7 +30,7 @@ def serve(ctx: click.Context, address: str, fd: Sequence[int]) -> None:
         for problem in app.sources.library().problems:
             click.echo(f"left out: {problem}", err=True)
         click.echo(f"holdfast serves http://{address} (incidents, healthz, metrics)")
-        launcher = Launcher(app.config.file, app.config.state_dir / "log", app.sources.hand_over)
+        launcher = Launcher(app.config.file, app.config.state_dir, app.sources.hand_over)
         run_server(app, sockets, _doors(app), launcher=launcher, stop=threading.Event())
     finally:
         app.close()

@@ -10,6 +10,7 @@ from typing import Any
 
 from bot.clock import parse
 from bot.incident.state import (
+    QUIET,
     Approval,
     Crash,
     Exposure,
@@ -267,7 +268,7 @@ def _wave_lost(incident: Incident, entry: Entry) -> None:
         wave.lost, wave.finished_at = True, entry.at
     for name in entry.data.get("hosts", ()):
         host = incident.host(name)
-        host.outcome, host.at = Outcome.UNKNOWN, entry.at
+        host.outcome, host.at, host.doubt = Outcome.UNKNOWN, entry.at, entry.at
         host.reason = "the run that touched it was lost: to be read back"
 
 
@@ -287,12 +288,29 @@ def _outcomes(incident: Incident, entry: Entry) -> None:
         host.reason, host.at = seen.get("reason", ""), entry.at
         host.lane = str(entry.data.get("lane", ""))
         when = _see(host, seen, entry)
+        host.doubt = _doubt(host, seen, when, entry)
         if host.outcome not in SETTLED or when is None:
             continue
         host.applied_at, host.drifted = when, False
         if host.crashed_at is not None and host.crashed_at > when:
             crash = next(c for c in reversed(incident.crashes) if c.host == name)
             _crashed_after(incident, host, crash)
+
+
+def _doubt(
+    host: Host, seen: Mapping[str, Any], when: datetime | None, entry: Entry
+) -> datetime | None:
+    """Return since when the host is in doubt, after what was just seen of it.
+
+    A reading that does not find the value proves nothing before ``QUIET`` has passed: the write
+    may still be at work there.
+    """
+    if seen.get("doubt") or host.outcome is Outcome.UNKNOWN:
+        return entry.at
+    if host.doubt is None or when is None:
+        return host.doubt
+    early = host.outcome is Outcome.OWED and when < host.doubt + QUIET
+    return host.doubt if early else None
 
 
 def _see(host: Host, seen: Mapping[str, Any], entry: Entry) -> datetime | None:

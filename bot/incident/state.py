@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
+
+QUIET = timedelta(seconds=5)
+"""How long a write may go on on a host after its connection was cut. Whoever reads the host
+earlier and does not find the value knows nothing."""
 
 
 class Exposure(StrEnum):
@@ -122,7 +126,9 @@ class Host:
 
     ``crashed_at`` and ``seen_at`` are the last crash and the last proof of life, ``hint_at`` the
     last word of somebody that it may be back; ``applied_at``
-    is when the value was last known to be in force; ``lane`` says which run decided.
+    is when the value was last known to be in force; ``lane`` says which run decided. ``doubt`` is
+    since when a write may have been done, or may be going on there, without our having read it:
+    nothing is written to the host until it was read.
     """
 
     name: str
@@ -138,6 +144,7 @@ class Host:
     seen_at: datetime | None = None
     hint_at: datetime | None = None
     applied_at: datetime | None = None
+    doubt: datetime | None = None
     unreachable: bool = False
     drifted: bool = False
     crashes: int = 0

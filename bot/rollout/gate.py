@@ -32,8 +32,9 @@ def judge(incident: Incident, proposal: Proposal, wave: Wave) -> Verdict:
     gate = proposal.content["gate"]
     states = {h: incident.host(h).outcome for h in wave.hosts}
     failed = sorted(h for h, o in states.items() if o in {Outcome.FAILED, Outcome.APPLIED})
-    gone = {Outcome.OWED, Outcome.UNKNOWN, None}
-    lost = sorted(h for h in wave.hosts if wave.results.get(h, states[h]) in gone)
+    gone = {Outcome.OWED, None}
+    then = {h: o for h, o in wave.results.items() if o != Outcome.UNKNOWN}  # read back since
+    lost = sorted(h for h in wave.hosts if then.get(h, states[h]) in gone)
     max_failed = allowed(gate["max_failed"], len(wave.hosts))
     max_lost = allowed(gate["max_lost"], len(wave.hosts))
     if len(failed) > max_failed:
@@ -42,6 +43,13 @@ def judge(incident: Incident, proposal: Proposal, wave: Wave) -> Verdict:
             ok=False,
             sentence=f"{len(failed)} of {len(wave.hosts)} hosts not verified "
             f"(limit {max_failed}): {why}",
+        )
+    undecided = sorted(h for h, o in states.items() if o is Outcome.UNKNOWN)
+    if undecided:
+        return Verdict(
+            ok=False,
+            sentence=f"{len(undecided)} of {len(wave.hosts)} hosts are unknown: neither the run nor "
+            f"a read-back could tell; look at {', '.join(undecided[:5])}",
         )
     how = "were not reached: the wave's run was lost" if wave.lost else "vanished during the wave"
     if len(lost) > max_lost:

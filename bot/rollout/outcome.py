@@ -13,10 +13,11 @@ from bot.incident.state import Exposure, Host, Outcome
 class Raw:
     """What the runner saw of one host.
 
-    ``status`` is ``ok failed unreachable missing``; ``facts`` are the JSON lines that the
+    ``status`` is ``ok failed unreachable broken missing``; ``facts`` are the JSON lines that the
     playbook printed, in order; ``message`` is Ansible's own; ``at`` is when the host last
     answered (RFC 3339), which may be long before the run ended. ``would`` are the lines of a dry
-    run, ``blind`` its tasks (``name (module)``) that have no check mode.
+    run, ``blind`` its tasks (``name (module)``) that have no check mode. ``untouched``: no
+    connection to it came about, so nothing was done there.
     """
 
     host: str
@@ -26,11 +27,15 @@ class Raw:
     at: str | None = None
     would: tuple[str, ...] = ()
     blind: tuple[str, ...] = ()
+    untouched: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One host's outcome with the value read back."""
+    """One host's outcome with the value read back.
+
+    ``doubt``: the write may have been done, or may still be going on there.
+    """
 
     outcome: Outcome
     reason: str = ""
@@ -39,6 +44,7 @@ class Seen:
     kernel: str | None = None
     unreachable: bool = False
     seen_at: str | None = None
+    doubt: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form that entries hold."""
@@ -50,6 +56,7 @@ class Seen:
             "kernel": self.kernel,
             "unreachable": self.unreachable,
             "seen_at": self.seen_at,
+            "doubt": self.doubt,
         }
 
 
@@ -73,7 +80,9 @@ def exposure(raw: Raw) -> dict[str, Any]:
 
 def applied(raw: Raw) -> Seen:
     """Judge a host after a run that wrote: only a separate read-back makes it *verified*."""
-    return replace(_applied(raw), seen_at=raw.at)
+    seen = _applied(raw)
+    doubt = seen.outcome is Outcome.UNKNOWN or (seen.unreachable and not raw.untouched)
+    return replace(seen, seen_at=raw.at, doubt=doubt)
 
 
 def _applied(raw: Raw) -> Seen:

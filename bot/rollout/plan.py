@@ -48,7 +48,7 @@ def upcoming(incident: Incident, proposal: Proposal, busy: Collection[str] = ())
 
     A wave takes the first live hosts in the approved order that no wave has touched; the last one
     takes all that are left and lists the dead among them as owed. ``hosts`` is empty when the
-    wave has to wait: a canary that is down proves nothing. Hosts of a retry that is under way
+    wave has to wait: a canary that is down proves nothing, and a host in doubt is read first. Hosts of a retry that is under way
     (``busy``) are left to it.
     """
     plan = proposal.content["waves"]
@@ -58,7 +58,10 @@ def upcoming(incident: Incident, proposal: Proposal, busy: Collection[str] = ())
         return None
     done = {h for w in passed for h in w.hosts}
     left = [h for h in plan["order"] if h not in done and _open(incident, h)]
-    up = [h for h in left if not incident.host(h).down and h not in busy]
+    wary = [h for h in left if incident.host(h).doubt and not incident.host(h).down]
+    up = [h for h in left if not incident.host(h).down and h not in busy and h not in wary]
+    if number == len(plan["sizes"]) and wary:
+        return NextWave(number=number, last=False, hosts=(), owed=())
     if number < len(plan["sizes"]):
         size = plan["sizes"][number - 1]
         return NextWave(number=number, last=False, hosts=tuple(up[:size]), owed=())

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ import psutil
 from bot.config import FleetPart
 from bot.rollout.outcome import Raw
 from bot.rollout.preview import cannot_preview, would
+from bot.runner import leash, trace
+from bot.runner.leash import Lease
 from bot.runner.pin import SITE
 from bot.runner.redact import Redactor
 from bot.runner.settings import ssh_args
@@ -26,6 +29,7 @@ MAIN = "holdfast-main.yml"
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK")
 MARK = '{"holdfast":'
 WHOSE = frozenset({"event", "uuid", "counter", "created"})
+KILLED = "killed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,7 @@ class Results:
     would: dict[str, list[str]] = field(default_factory=dict)
     blind: dict[str, dict[str, None]] = field(default_factory=dict)
     times: dict[str, str] = field(default_factory=dict)
+    untouched: set[str] = field(default_factory=set)
 
     def take(self, event: dict[str, Any]) -> bool:
         """Note one event. It runs in the reading thread, so it must be quick.
@@ -72,6 +77,8 @@ class Results:
         match event.get("event"):
             case "runner_on_unreachable":
                 self._end(host, "unreachable", result)
+            case "runner_on_failed" if _cut_off(result):
+                self._end(host, "broken", {"msg": "its connection was killed on our side"})
             case "runner_on_failed" if not data.get("ignore_errors"):
                 self._end(host, "failed", result)
             case "runner_on_ok":
@@ -108,6 +115,8 @@ class Results:
             file.write(f"{text}\n")
 
     def _end(self, host: str, status: str, result: Mapping[str, Any]) -> None:
+        if status == "unreachable" and host not in self.status and _refused(result):
+            self.untouched.add(host)
         self.status[host] = status
         said = (result.get(key) for key in ("stderr", "msg", "stdout"))
         self.messages[host] = _short(next((str(s) for s in said if s), ""))
@@ -143,6 +152,7 @@ class Results:
                 at=self.times.get(host) or None,
                 would=tuple(self.would.get(host, ())),
                 blind=tuple(self.blind.get(host, ())),
+                untouched=host in self.untouched,
             )
             for host in approved
         ]
@@ -154,6 +164,17 @@ class Results:
 
 def _task(data: Mapping[str, Any]) -> str:
     return f"{data.get('task', '')} ({data.get('task_action', '')})"
+
+
+def _cut_off(result: Mapping[str, Any]) -> bool:
+    """Say whether a signal ended our own ssh client: what the host did is not known then."""
+    code = result.get("rc")
+    return isinstance(code, int) and code < 0
+
+
+def _refused(result: Mapping[str, Any]) -> bool:
+    """Say whether no connection came about: ssh says so in these words, and only then."""
+    return "connect to host" in str(result.get("msg"))
 
 
 def _short(text: str, limit: int = 300) -> str:
@@ -217,20 +238,22 @@ def _write(path: Path, value: object) -> None:
     path.write_text(json.dumps(value))
 
 
-def run(job: Job, results: Results) -> str:
+def run(job: Job, results: Results, lease: Lease) -> str:
     """Run the job, fill ``results`` with what the hosts say, return ansible-runner's status.
 
+    ``killed`` is a status of ours: Ansible was ended by a signal, whoever sent it.
     Call it only in a process of its own: it replaces the environment and adopts orphans.
     """
     env = environment(job.directory, job.fleet)
     os.environ.clear()
     os.environ.update(env)
+    os.environ[trace.MARK] = str(job.directory)
     artifacts = job.directory / "artifacts" / "job"
     results.output = artifacts / "stdout"
     artifacts.mkdir(parents=True, exist_ok=True, mode=0o700)
     memory = lay_out(job)
     try:
-        done = ansible_runner.run(
+        runner = ansible_runner.interface.init_runner(
             private_data_dir=str(job.directory),
             playbook=MAIN,
             inventory=str(job.directory / "inventory" / "hosts.json"),
@@ -240,12 +263,15 @@ def run(job: Job, results: Results) -> str:
             event_handler=results.take,
             settings={"pexpect_timeout": 1, "idle_timeout": 0, "suppress_output_file": True},
         )
+        runner.config.command = leash.command(lease, runner.config.command)
+        runner.run()
     finally:
         os.close(memory)
         # The environment, and facts as hosts told them: neither is needed any more.
         (artifacts / "command").unlink(missing_ok=True)
         shutil.rmtree(artifacts / "fact_cache", ignore_errors=True)
-    return str(done.status)
+    by_signal = runner.rc is None or 128 < runner.rc < 128 + signal.NSIG
+    return KILLED if by_signal else str(runner.status)
 
 
 def environment(directory: Path, fleet: FleetPart) -> dict[str, str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bot.errors import ConflictError, UnavailableError
 from bot.ports import Run
+from bot.runner import trace
 
 STARTS = 4
 PACE = 5.0
@@ -34,12 +35,13 @@ class Launcher:
     """Starts ``holdfast run IDENT`` so that it outlives the bot, and reaps what has ended."""
 
     def __init__(
-        self, config: Path, log_dir: Path, memory: Callable[[Run], bytes] = lambda _: b""
+        self, config: Path, state: Path, memory: Callable[[Run], bytes] = lambda _: b""
     ) -> None:
         """``memory`` returns what a run's supervisor reads from its standard input."""
         self._memory = memory
         self._config = config.resolve()
-        self._log_dir = log_dir
+        self._log_dir = state / "log"
+        self._runs = state / "runs"
         self._starts: dict[str, _Start] = {}
         self._lock = threading.Lock()
 
@@ -84,7 +86,7 @@ class Launcher:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
-                    env=dict(os.environ),
+                    env={**os.environ, trace.MARK: str(self._runs / ident)},
                 )
         except OSError as error:
             raise UnavailableError(
@@ -92,6 +94,26 @@ class Launcher:
                 where=str(self._log(ident)),
                 next="free disk space, memory or processes; it is tried again",
             ) from error
+
+    def started(self) -> list[str]:
+        """Return the runs whose supervisors this process has started and not collected."""
+        with self._lock:
+            return [ident for ident, start in self._starts.items() if start.child is not None]
+
+    def withdraw(self, ident: str) -> None:
+        """End the supervisor of a run that was cancelled before anybody took it."""
+        with self._lock:
+            start = self._starts.get(ident)
+            if start is not None and start.child is not None:
+                start.child.kill()
+
+    def gone(self, run: Run) -> bool:
+        """Say whether a running run's supervisor was a process of this machine and is gone."""
+        return trace.gone(run.worker, self._runs / run.ident)
+
+    def end(self, ident: str) -> None:
+        """Kill whatever is alive of a run on this machine, before it is given up."""
+        trace.end(self._runs / ident)
 
     def _log(self, ident: str) -> Path:
         return self._log_dir / f"{ident}.log"

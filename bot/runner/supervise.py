@@ -23,6 +23,7 @@ from bot.ports import Run
 from bot.proposal.content import digest
 from bot.runner import ansible
 from bot.runner.inventory import sources_of
+from bot.runner.leash import LIMIT, Lease
 from bot.runner.pin import lay_out
 from bot.runner.redact import Redactor, secrets
 from bot.runner.vault import plaintexts
@@ -32,7 +33,10 @@ from bot.service.site import Site, refold
 log = logging.getLogger(__name__)
 
 BEAT = 0.5
+LOOK = 0.1
+"""Seconds between two questions whether the run is to stop: an abort is to take less than one."""
 LOCK = 60.0
+PACE = 0.2
 PATIENCE = 120.0
 SUBREAPER = 36
 
@@ -40,8 +44,8 @@ SUBREAPER = 36
 class Pulse:
     """Keeps the heartbeat in a thread of its own and stops Ansible when it is asked to."""
 
-    def __init__(self, site: Site, run: Run, limit: float) -> None:
-        self._site, self._run, self._limit = site, run, limit
+    def __init__(self, site: Site, run: Run, lease: Lease, limit: float) -> None:
+        self._site, self._run, self._lease, self._limit = site, run, lease, limit
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.stopped = ""
@@ -55,22 +59,27 @@ class Pulse:
         self._thread.join(timeout=30)
 
     def _watch(self) -> None:
-        began = time.monotonic()
-        while not self._done.wait(BEAT):
-            alive = self._alive()
+        began = beaten = time.monotonic()
+        while not self._done.wait(LOOK):
+            due = time.monotonic() - beaten >= BEAT
+            alive = self._alive(beat=due)
+            beaten = time.monotonic() if due else beaten
             if not self.stopped and not alive:
                 self.stopped = "stopped by an abort"
             elif not self.stopped and time.monotonic() - began > self._limit:
                 self.stopped = f"stopped after {self._limit:.0f} s, its time limit"
             if self.stopped:
-                # At every beat: the word to stop may have come before there was anything to stop.
+                # Again and again: the word may have come before there was anything to stop.
+                self._lease.give_up()
                 ansible.stop()
 
-    def _alive(self) -> bool:
-        """Renew the heartbeat. A database that is away neither aborts nor repeats a run."""
+    def _alive(self, *, beat: bool) -> bool:
+        """Ask whether to go on. A database that is away neither aborts nor repeats a run."""
         try:
+            if not beat:
+                return self._site.store.wanted(self._run.ident)
             alive = self._site.store.beat(self._run.ident)
-            if alive and self._run.spec.get("purpose"):
+            if alive and self._run.spec.get("purpose") and not self._lease.lapsed:
                 self._site.store.lock_hosts(self._run.ident, self._run.hosts, LOCK)
         except UnavailableError as error:
             log.warning("the database is away", extra={"error": str(error)})
@@ -90,24 +99,32 @@ def supervise(
 
     ``redact`` are patterns of what no output may show.
     """
-    run = site.store.claim_run(ident, worker)
-    if run is None:
-        return False
-    ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
-    directory = state / "runs" / ident
+    with Lease() as lease:
+        run = site.store.claim_run(ident, worker)
+        if run is None:
+            return False
+        ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+        _supervise(site, fleet, state, run, lease, redact)
+    return True
+
+
+def _supervise(
+    site: Site, fleet: FleetPart, state: Path, run: Run, lease: Lease, redact: Sequence[str]
+) -> None:
+    directory = state / "runs" / run.ident
     # A run is claimed once, so whatever lies there is left over from another database.
     shutil.rmtree(directory, ignore_errors=True)
     try:
         refusal = _refusal(site, run)
         if refusal:
             _persistently(site, lambda: refuse(site, run, refusal))
-            return True
-        with Pulse(site, run, fleet.run_timeout) as pulse:
-            job, results, why = _set_up(site, fleet, state, run, redact)
+            return
+        with Pulse(site, run, lease, fleet.run_timeout) as pulse:
+            job, results, why = _set_up(site, fleet, state, run, lease, redact)
             if job is None and run.spec.get("purpose") and not pulse.stopped:
                 _persistently(site, lambda: refuse(site, run, why))
-                return True
-            report = _carry_out(job, results, why, run, pulse)
+                return
+            report = _carry_out(job, results, why, run, pulse, lease)
             _persistently(site, lambda: record(site, report))
     finally:
         _persistently(site, lambda: site.store.unlock_hosts(run.ident))
@@ -117,7 +134,6 @@ def supervise(
     # A hold is checked for days: a check that went well leaves nothing on the disk.
     if run.kind == "check" and not report.trouble:
         shutil.rmtree(directory, ignore_errors=True)
-    return True
 
 
 def _refusal(site: Site, run: Run) -> str:
@@ -145,6 +161,10 @@ def _authorise(site: Site, run: Run) -> None:
             raise ConflictError(f"the run's {part} is not the approved one", next="nothing was run")
     for host in run.hosts:
         decision = may_write(proposal, host, purpose)
+        if incident.host(host).doubt is not None:
+            raise ConflictError(
+                "the host is in doubt", where=host, next="it is read back first; nothing was run"
+            )
         if not decision.ok:
             raise ConflictError(decision.sentence, where=host, next="nothing was run")
 
@@ -163,12 +183,12 @@ def _lock(site: Site, run: Run) -> None:
             raise ConflictError(
                 f"{host} is locked by run {other}", where=host, next="wait until that run has ended"
             )
-        site.clock.sleep(BEAT)
-        waited += BEAT
+        site.clock.sleep(PACE)
+        waited += PACE
 
 
 def _set_up(
-    site: Site, fleet: FleetPart, state: Path, run: Run, redact: Sequence[str]
+    site: Site, fleet: FleetPart, state: Path, run: Run, lease: Lease, redact: Sequence[str]
 ) -> tuple[ansible.Job | None, ansible.Results, str]:
     """Lay the pinned playbooks and the approved inventory out; no host is touched.
 
@@ -178,6 +198,7 @@ def _set_up(
     results = ansible.Results(redactor=Redactor(redact), check=bool(spec.get("check")))
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lease.write_to(directory / "lease")
         lay_out(spec["tree"], state / "pinned", directory / "project")
         inventory = site.sources.approved(run.hosts, str(spec["inventory"]))
         env = ansible.environment(directory, fleet)
@@ -201,24 +222,38 @@ def _set_up(
 
 
 def _carry_out(
-    job: ansible.Job | None, results: ansible.Results, why: str, run: Run, pulse: Pulse
+    job: ansible.Job | None,
+    results: ansible.Results,
+    why: str,
+    run: Run,
+    pulse: Pulse,
+    lease: Lease,
 ) -> Report:
-    trouble = why
+    trouble, status = why, ""
     try:
         if job is not None and not pulse.stopped:
-            status = ansible.run(job, results)
+            status = ansible.KILLED
+            status = ansible.run(job, results, lease)
             trouble = _trouble(results, status, job.directory, run, pulse.stopped)
     except Exception as error:  # as above
         log.exception("the run broke", extra={"run": run.ident})
         trouble = f"it broke: {str(error) or type(error).__name__}"
     stopped = pulse.stopped
     ansible.sweep()
+    state_of_run = "cancelled" if stopped else "finished"
+    if status == ansible.KILLED and not stopped:
+        state_of_run = "lost"
+        trouble = trouble or _lapsed(lease) or "its Ansible was killed"
     return Report(
         run=run,
         raws=results.raws(run.hosts),
-        state="cancelled" if stopped else "finished",
+        state=state_of_run,
         trouble=stopped or trouble,
     )
+
+
+def _lapsed(lease: Lease) -> str:
+    return f"its supervisor stood still for more than {LIMIT:.0f} s" if lease.lapsed else ""
 
 
 def _trouble(results: ansible.Results, status: str, directory: Path, run: Run, stopped: str) -> str:

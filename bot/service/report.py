@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bot.incident.state import Exposure, Host, Incident, Outcome
-from bot.ports import Run
+from bot.ports import Processes, Run
 from bot.rollout.outcome import (
     Raw,
     Seen,
@@ -27,13 +27,18 @@ from bot.timeline.entry import Draft
 
 LONGEST = 100
 """How many lines of a host's dry run are kept."""
+PAUSE = timedelta(seconds=1)
 STILL = timedelta(seconds=3)
 """How long an old heartbeat has to stand still while we look: supervisors beat twice a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """How a run ended: ``state`` is ``finished`` or ``cancelled``; ``trouble`` is for people."""
+    """How a run ended: ``state`` is ``finished``, ``cancelled`` or ``lost``.
+
+    Lost is a run whose Ansible was killed: what no host has said to the end is in doubt.
+    ``trouble`` is for people.
+    """
 
     run: Run
     raws: Sequence[Raw]
@@ -52,8 +57,11 @@ def record(site: Site, report: Report) -> None:
         incident = refold(tx, run.incident)
         drafts: list[Draft] = []
         if tx.finish(run.ident, report.state):
-            drafts = JUDGES[run.kind](incident, report)
-        elif any(r.ident == run.ident and r.state == "lost" for r in tx.runs(run.incident)):
+            judge = _broken_off if report.state == "lost" else JUDGES[run.kind]
+            drafts = judge(incident, report)
+        elif report.state != "lost" and any(
+            r.ident == run.ident and r.state == "lost" for r in tx.runs(run.incident)
+        ):
             drafts = [_late(report)]
         tx.append(run.incident, *drafts)
         tx.wake(run.incident, site.clock.now())
@@ -79,6 +87,45 @@ def _failed(report: Report, why: str) -> Draft:
             "why": why,
             "request": report.run.spec.get("request"),
             "proposal": report.run.spec.get("proposal"),
+        },
+    )
+
+
+def _broken_off(_incident: Incident, report: Report) -> list[Draft]:
+    """Take what hosts said to the end; the others are read back before anything else."""
+    run = report.run
+    drafts = [lost_run(run, report.trouble)]
+    if not run.spec.get("purpose"):
+        return drafts
+    outcomes = {raw.host: _written(report, raw) for raw in report.raws}
+    known = {h: s for h, s in outcomes.items() if not s.doubt}
+    lane = f"wave {run.spec['wave']}" if run.kind == "wave" else str(run.spec["purpose"])
+    drafts += _updates(report, known, lane)
+    return [*drafts, lost_hosts(run, [h for h in outcomes if h not in known])]
+
+
+def lost_run(run: Run, why: str) -> Draft:
+    """Say that a run was lost."""
+    return Draft(
+        key=f"lost.{run.ident}",
+        kind="run.failed",
+        text=f"run {run.ident} was lost: {why}",
+        data={"run": run.ident, "why": why, "request": run.spec.get("request")},
+    )
+
+
+def lost_hosts(run: Run, hosts: Sequence[str]) -> Draft:
+    """Say which hosts of a lost run are in doubt."""
+    names = ", ".join(hosts[:4]) + (f" and {len(hosts) - 4} more" * (len(hosts) > 4))
+    return Draft(
+        key=f"lost.{run.ident}.hosts",
+        kind="wave.lost",
+        text=f"{names or 'no host'}: unknown, to be read back before anything else",
+        data={
+            "run": run.ident,
+            "proposal": run.spec["proposal"],
+            "wave": run.spec.get("wave"),
+            "hosts": list(hosts),
         },
     )
 
@@ -273,6 +320,8 @@ def _news(before: Host, seen: Seen) -> bool:
     """Say whether this is new, so that hours of retries stay readable."""
     if before.outcome is not seen.outcome or before.unreachable != seen.unreachable:
         return True
+    if before.doubt is not None and seen.boot_id is not None:
+        return True
     if seen.boot_id is None:
         return False
     return (before.boot_id, before.value, before.down) != (seen.boot_id, seen.value, False)
@@ -314,19 +363,21 @@ JUDGES: Mapping[str, Callable[[Incident, Report], list[Draft]]] = MappingProxyTy
 class Watch:
     """Finds runs whose supervisor is gone, and gives them up.
 
-    An old heartbeat alone proves nothing: after an outage of the database, or a jump of the clock,
+    A supervisor of this machine that is not there any more is gone for sure. Of others, an old heartbeat alone proves nothing: after an outage of the database, or a jump of the clock,
     every heartbeat is old. It also has to stand still while we look.
     """
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, processes: Processes) -> None:
         self._site = site
+        self._processes = processes
+        self._looked: datetime | None = None
         self._still: dict[str, tuple[datetime | None, datetime]] = {}
 
     def give_up_lost(self) -> list[str]:
         """Mark runs whose heartbeat lapsed as lost; return the incidents to look at."""
         now, before = self._site.clock.now(), self._still
         self._still = {}
-        incidents = []
+        incidents = [run.incident for run in self._orphans(now) if self._give_up(run)]
         for run in self._site.store.lapsed_runs(self._site.heartbeat):
             beat, since = before.get(run.ident, (run.heartbeat, now))
             if beat != run.heartbeat:
@@ -336,7 +387,17 @@ class Watch:
                 incidents.append(run.incident)
         return incidents
 
+    def _orphans(self, now: datetime) -> list[Run]:
+        """Return the running runs whose supervisor is known to be gone; look once a second."""
+        if self._looked is not None and abs(now - self._looked) < PAUSE:
+            return []
+        self._looked = now
+        running = [r for r in self._site.store.unfinished_runs() if r.state == "running"]
+        return [run for run in running if self._processes.gone(run)]
+
     def _give_up(self, run: Run) -> bool:
+        """Mark the run as lost, once nothing of it is left here that could still write."""
+        self._processes.end(run.ident)
         with self._site.store.transaction(run.incident) as tx:
             lost = tx.finish(run.ident, "lost")
             tx.wake(run.incident, self._site.clock.now())

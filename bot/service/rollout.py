@@ -13,6 +13,7 @@ from bot.incident.state import Incident, Outcome, Proposal
 from bot.ports import Run, Transaction
 from bot.proposal.content import changes, digest
 from bot.service.knowledge import current_sources
+from bot.service.report import lost_hosts, lost_run
 from bot.service.site import Site
 from bot.service.step import Commit
 from bot.timeline.entry import Draft
@@ -284,32 +285,11 @@ def hold(_site: Site, incident: Incident, action: Action) -> Commit:
 
 
 def lost(site: Site, incident: Incident, action: Action) -> Commit:
-    """Say that a run's heartbeat lapsed; whatever it touched is unknown until read back."""
+    """Say that a run's supervisor is gone; whatever it touched is unknown until read back."""
     run = site.store.run(action.run)
-    wrote = bool(run.spec.get("purpose"))
-    proposal = str(run.spec.get("proposal", ""))
-    drafts = [
-        Draft(
-            key=f"lost.{run.ident}",
-            kind="run.failed",
-            text=f"run {run.ident} was lost: its supervisor stopped reporting",
-            data={"run": run.ident, "why": "heartbeat lapsed", "request": run.spec.get("request")},
-        )
-    ]
-    if wrote and proposal in incident.proposals:
-        drafts.append(
-            Draft(
-                key=f"lost.{run.ident}.hosts",
-                kind="wave.lost",
-                text=f"{_hosts(run.hosts)}: unknown, to be read back before anything else",
-                data={
-                    "run": run.ident,
-                    "proposal": proposal,
-                    "wave": run.spec.get("wave"),
-                    "hosts": list(run.hosts),
-                },
-            )
-        )
+    drafts = [lost_run(run, "its supervisor stopped reporting")]
+    if run.spec.get("purpose") and run.spec.get("proposal") in incident.proposals:
+        drafts.append(lost_hosts(run, run.hosts))
 
     def commit(tx: Transaction, now: Incident) -> None:
         tx.append(now.id, *drafts)

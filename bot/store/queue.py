@@ -59,6 +59,12 @@ def beat(dialect: Dialect, connection: Connection, ident: str) -> bool:
     return connection.scalar(alive) is False
 
 
+def wanted(connection: Connection, ident: str) -> bool:
+    """Say whether a run is running and nobody asked it to stop."""
+    running = select(runs.c.cancel).where(runs.c.ident == ident, runs.c.state == "running")
+    return connection.scalar(running) is False
+
+
 def finish(dialect: Dialect, connection: Connection, ident: str, state: str) -> bool:
     """End a queued or running run."""
     if state not in ENDS:

@@ -183,6 +183,11 @@ class SqlStore:
         with self._writes() as connection:
             return queue.beat(self._dialect, connection, ident)
 
+    def wanted(self, ident: str) -> bool:
+        """Say what ``beat`` would, without writing anything."""
+        with self._reads() as connection:
+            return queue.wanted(connection, ident)
+
     def run(self, ident: str) -> Run:
         """Return one run; raise ``NotFoundError``."""
         with self._reads() as connection:

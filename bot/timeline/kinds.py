@@ -28,7 +28,8 @@ KINDS = MappingProxyType(
         "rollout.started": "the approval was used to start the rollout",
         "wave.started": "a wave was started on named hosts",
         "wave.finished": "a wave ended: the outcome of each of its hosts",
-        "wave.lost": "a run's heartbeat lapsed; its hosts are read back before anything else",
+        "wave.lost": "a run broke off (supervisor gone, heartbeat lapsed, Ansible killed); "
+        "its hosts are read back before anything else",
         "wave.late": "a run that was given up as lost reported after all",
         "gate.passed": "the gate after a wave let the rollout go on",
         "rollout.halted": "a gate stopped the rollout, and why",

@@ -93,7 +93,7 @@ class Bot:
         command += ["serve", "--listen", self.url.removeprefix("http://")]
         with (self.site / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_for(lambda: httpx.get(f"{self.url}/healthz", timeout=2).status_code == 200, 30)
+        wait_for(lambda: httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200, 90)
 
     def kill(self) -> None:
         """Kill the process with SIGKILL: no cleanup of any kind."""

@@ -175,13 +175,15 @@ def test_only_one_of_many_threads_gets_a_run(store: SqlStore) -> None:
 
 
 def test_a_run_beats_until_it_is_ended(store: SqlStore) -> None:
-    queued(store)
-    assert not store.beat("r.1")
-    store.claim_run("r.1", "w")
-    assert store.beat("r.1")
-    finish(store, "r.1", "lost")
-    assert not store.beat("r.1")
-    assert not store.beat("unknown")
+    for ask in (store.beat, store.wanted):
+        ident = f"r.{ask.__name__}"
+        queued(store, ident)
+        assert not ask(ident)
+        store.claim_run(ident, "w")
+        assert ask(ident)
+        finish(store, ident, "lost")
+        assert not ask(ident)
+        assert not ask("unknown")
 
 
 def test_a_silent_run_lapses_and_a_beat_renews_it(place: Place) -> None:
@@ -220,6 +222,7 @@ def test_cancelling_asks_a_running_run_to_stop(place: Place) -> None:
         tx.cancel("r.1")
     assert (store.run("r.1").state, store.run("r.1").cancel) == ("running", True)
     place.pass_time(LATER)
+    assert not store.wanted("r.1")
     assert not store.beat("r.1")
     assert store.lapsed_runs(LEASE) == [], "while it stops it still shows that it lives"
     assert finish(store, "r.1", "finished")

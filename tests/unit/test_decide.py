@@ -91,9 +91,40 @@ def test_a_canary_that_vanishes_is_replaced_by_another_host():
 def test_hosts_of_unknown_fate_are_read_back_before_the_gate():
     log = Log().opened().requested().probed().back("a").proposed().started()
     log.wave(1, ["a"]).ended(1, a="unknown")
-    (back,) = actions(log)
+    assert actions(log, later=4) == []  # the write may still be at work there
+    (back,) = actions(log, later=5)
     assert (back.verb, back.hosts) == ("readback", ("a",))
-    assert actions(log, run("readback", "running", "a")) == []
+    assert actions(log, run("readback", "running", "a"), later=5) == []
+
+
+def test_hosts_that_a_read_back_finds_verified_did_not_vanish():
+    log = Log().opened().requested().probed().back("a").proposed().started()
+    log.wave(1, ["a"]).ended(1, a="verified").passed(1)
+    log.wave(2, ["b", "c", "d"]).ended(2, b="unknown", c="unknown", d="unknown")
+    seen = {h: {"outcome": "verified", "boot_id": f"boot-{h}", "value": "0"} for h in "bcd"}
+    log.add("hosts.updated", {"proposal": "P-1", "outcomes": seen})
+    assert [a.verb for a in actions(log) if a.proposal] == ["pass"]
+
+
+def test_a_host_in_doubt_is_read_and_not_written_to():
+    log = Log().opened().requested().probed().back("a").proposed().started()
+    log.wave(1, ["b"]).ended(1, b="verified").passed(1)
+    cut = {"outcome": "owed", "unreachable": True, "doubt": True}
+    log.wave(2, ["a", "c", "d"])
+    fine = {h: {"outcome": "verified", "boot_id": f"boot-{h}", "value": "0"} for h in "cd"}
+    log.add(
+        "wave.finished", {"proposal": "P-1", "wave": 2, "run": "w2", "outcomes": {"a": cut, **fine}}
+    ).passed(2)
+    log.add("rollout.done", {"proposal": "P-1"})
+    assert [a.verb for a in actions(log, later=2) if a.hosts == ("a",)] == []
+    assert [a.verb for a in actions(log, later=5) if a.hosts == ("a",)] == ["readback"]
+    nothing = {"outcome": "owed", "boot_id": "boot-a", "value": "1"}
+    log.add("hosts.updated", {"proposal": "P-1", "outcomes": {"a": nothing}})
+    late = [a.verb for a in actions(log, later=60) if a.hosts == ("a",)]
+    assert late == ["readback"], "read too early: it is read again"
+    log.now += timedelta(seconds=10)
+    log.add("hosts.updated", {"proposal": "P-1", "outcomes": {"a": nothing}})
+    assert [a.verb for a in actions(log, later=60) if a.hosts == ("a",)] == ["retry"]
 
 
 def test_a_lost_run_is_noticed_before_anything_else():
@@ -106,7 +137,7 @@ def test_a_lost_wave_is_read_back_and_only_then_tried_on_what_is_left():
     log.add("run.failed", {"run": "wave-lost-a", "why": "heartbeat lapsed"})
     log.add("wave.lost", {"proposal": "P-1", "wave": 1, "run": "w1", "hosts": ["a"]})
     lost = run("wave", "lost", "a")
-    assert verbs(log, lost) == ["readback"]
+    assert verbs(log, lost, later=5) == ["readback"]
     seen = {"outcome": "verified", "boot_id": "boot-a", "value": "0"}
     log.add("hosts.updated", {"proposal": "P-1", "outcomes": {"a": seen}})
     assert verbs(log, lost) == ["pass"]

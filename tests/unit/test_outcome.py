@@ -40,6 +40,17 @@ WRITE, READ = fact("apply"), fact("verify")
 GONE = {"applicable": False, "value": None, "safe": False, "reason": "this kernel has no such knob"}
 
 
+def test_a_write_that_may_have_been_done_leaves_the_host_in_doubt():
+    assert applied(raw("unreachable")).doubt
+    assert applied(raw("missing")).doubt
+    assert applied(raw("broken", WRITE)).doubt
+    assert rolled_back(raw("unreachable")).doubt
+    refused = Raw(host="web-01", status="unreachable", untouched=True)
+    assert (applied(refused).outcome, applied(refused).doubt) == (Outcome.OWED, False)
+    assert not applied(raw("ok", WRITE, READ)).doubt
+    assert not applied(raw("failed", WRITE)).doubt
+
+
 def test_only_a_separate_read_back_makes_a_host_verified():
     seen = applied(raw("ok", WRITE, READ))
     assert seen.outcome is Outcome.VERIFIED

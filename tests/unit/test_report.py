@@ -52,6 +52,31 @@ def test_a_report_after_the_loss_is_noted_and_not_used(night: Night):
     assert (kinds.count("wave.late"), kinds.count("wave.finished")) == (1, 0)
 
 
+def test_a_run_whose_ansible_was_killed_tells_what_it_knows_and_doubts_the_rest(tmp_path: Path):
+    night = Night(tmp_path / "holdfast.db", {name: FakeHost() for name in "abcdef"})
+    night.crash("a")
+    night.approve()
+    third = "INC-1.P-1.wave.3.1"
+    night.go(lambda: third in night.launcher.launched)
+    run = night.store.claim_run(third, "s")
+    assert run is not None
+    first, second, *rest = run.hosts
+    raws = [night.touch(run, first, "first"), Raw(host=second, status="failed", message="no")]
+    raws += [Raw(host=name, status="missing") for name in rest]
+    told = Report(run=run, raws=raws, state="lost", trouble="its Ansible was killed")
+    record(night.site, told)
+    before = night.entries
+    record(night.site, told)
+    assert night.entries == before
+    assert night.kinds()[-3:] == ["run.failed", "hosts.updated", "wave.lost"]
+    assert (night.outcomes()[first], night.outcomes()[second]) == ("verified", "failed")
+    assert {night.outcomes()[h] for h in rest} == {"unknown"}
+    night.go(lambda: night.state() == "halted")
+    assert "not verified" in night.story()[-1]
+    assert not any(night.fleet[h].writes for h in rest)
+    night.close()
+
+
 def test_a_refused_wave_says_that_it_touched_nothing(night: Night):
     refuse(night.site, night.store.run(WAVE), "its hosts are locked")
     refuse(night.site, night.store.run(WAVE), "its hosts are locked")

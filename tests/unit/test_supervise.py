@@ -13,6 +13,7 @@ from bot.config import FleetPart
 from bot.errors import ConflictError, UnavailableError
 from bot.ports import Run
 from bot.runner import ansible, launch, supervise
+from bot.runner.leash import Lease
 from bot.service import approve
 from tests.fakes import DANA, FakeHost, Night
 
@@ -36,7 +37,7 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[ansible.Job]:
     """Put a note in place of Ansible, and a pinned site in place; return the jobs that began."""
     begun: list[ansible.Job] = []
 
-    def run(job: ansible.Job, results: ansible.Results) -> str:
+    def run(job: ansible.Job, results: ansible.Results, lease: Lease) -> str:
         begun.append(job)
         return "successful"
 
@@ -116,7 +117,7 @@ def test_a_run_that_breaks_is_reported_at_once(
 
     monkeypatch.setattr(ansible, "run", breaks)
     assert supervise.supervise(night.site, FLEET, tmp_path / "state", WAVE, "s")
-    assert night.kinds()[-2:] == ["run.failed", "wave.finished"]
+    assert night.kinds()[-2:] == ["run.failed", "wave.lost"]
     assert "it broke: no such thing" in night.story()[-2]
     assert "unknown" in night.outcomes().values()
 
@@ -126,7 +127,7 @@ def test_a_supervisor_that_never_takes_its_run_is_given_up(
 ):
     monkeypatch.setattr(launch, "PACE", 0.0)
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    launcher = launch.Launcher(tmp_path / "holdfast.yml", tmp_path / "log")
+    launcher = launch.Launcher(tmp_path / "holdfast.yml", tmp_path)
     with pytest.raises(ConflictError, match=f"started {launch.STARTS} times"):
         for _ in range(1000):
             launcher.launch(Run(ident="x", incident="INC-1", kind="probe", hosts=()))
@@ -138,7 +139,7 @@ def test_a_supervisor_that_cannot_be_started_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
-    launcher = launch.Launcher(tmp_path / "holdfast.yml", tmp_path / "log")
+    launcher = launch.Launcher(tmp_path / "holdfast.yml", tmp_path)
     with pytest.raises(UnavailableError, match="no supervisor can be started"):
         launcher.launch(Run(ident="x", incident="INC-1", kind="probe", hosts=()))
 

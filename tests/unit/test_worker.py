@@ -14,12 +14,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from bot.errors import ConflictError, UnavailableError
+from bot.errors import ConflictError, RefusedError, UnavailableError
 from bot.rollout.gate import allowed
 from bot.service import approve
-from bot.service.request import request
-from tests.fakes import DANA, EVE, FakeHost, Night
+from bot.service.report import Report, record
+from bot.service.request import request, rollback
+from tests.fakes import ALEX, DANA, EVE, FakeHost, Night
 
+WAVE_1 = "INC-1.P-1.wave.1.1"
 SOAK = os.environ.get("HOLDFAST_SOAK") == "1"
 NAMES = ("a", "b", "c", "d", "e")
 Begin = Callable[..., Night]
@@ -101,6 +103,119 @@ def test_a_wave_that_is_lost_is_read_back_and_only_the_rest_is_written_again(beg
     kinds = night.kinds()
     assert kinds.count("wave.lost") == 1
     assert all(len(host.writes) == 1 for host in night.fleet.values())
+
+
+def test_a_supervisor_that_is_gone_is_noticed_long_before_its_heartbeat_lapses(begin: Begin):
+    night = begin()
+    night.approve()
+    night.go(lambda: WAVE_1 in night.launcher.launched)
+    night.supervise(WAVE_1, dies_after=0)
+    night.launcher.vanished.add(WAVE_1)
+    began = night.clock.now()
+    night.go(lambda: "wave.lost" in night.kinds())
+    assert night.clock.now() - began < timedelta(seconds=3)
+
+
+def test_a_host_that_was_cut_off_is_read_before_it_is_written_again(begin: Begin):
+    """It did what it was told and went down before it could say so."""
+    night = begin(c=FakeHost(manner="dies"))
+    night.approve()
+    night.go(lambda: night.outcomes().get("c") == "owed" and not night.fleet["c"].up)
+    assert night.incident.host("c").doubt is not None
+    night.fleet["c"].boot()
+    night.go(lambda: set(night.outcomes().values()) == {"verified"})
+    assert len(night.fleet["c"].writes) == 1
+    assert night.incident.host("c").doubt is None
+
+
+def test_a_host_that_was_cut_off_before_it_did_anything_is_read_and_written_again(begin: Begin):
+    night = begin(c=FakeHost(manner="vanishes"))
+    night.approve()
+    night.go(lambda: night.outcomes().get("c") == "owed" and not night.fleet["c"].up)
+    night.fleet["c"].boot()
+    night.go(lambda: set(night.outcomes().values()) == {"verified"})
+    first, second = night.fleet["c"].writes
+    idents = [run.ident for run in night.runs()]
+    between = idents[idents.index(first) : idents.index(second)]
+    assert any(".readback." in ident for ident in between)
+
+
+def test_a_host_that_cannot_tell_stays_unknown_and_a_person_is_asked(begin: Begin):
+    night = begin(c=FakeHost(manner="dumb"))
+    night.approve()
+    night.go(lambda: night.state() == "halted")
+    assert night.outcomes()["c"] == "unknown"
+    assert "unknown: neither the run nor a read-back could tell; look at c" in night.story()[-1]
+    approve.resume(night.site, "P-1", DANA)
+    night.go(lambda: night.state() == "done")
+    for _ in range(300):
+        night.turn()
+        night.carry_out()
+        night.clock.sleep(1)
+    assert night.outcomes()["c"] == "unknown"
+    assert len(night.fleet["c"].writes) == 1
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_an_abort_ends_a_supervisor_that_has_not_taken_its_run(begin: Begin, *, taken: bool):
+    """One that has taken it stops by itself, and tells who was touched."""
+    night = begin()
+    night.approve()
+    night.go(lambda: WAVE_1 in night.launcher.launched)
+    if taken:
+        night.store.claim_run(WAVE_1, "s")
+    approve.abort(night.site, "P-1", EVE)
+    night.turn()
+    assert night.launcher.withdrawn == (set() if taken else {WAVE_1})
+
+
+def test_a_pause_lets_the_wave_in_flight_end_and_starts_no_other(begin: Begin):
+    night = begin()
+    night.approve()
+    night.go(lambda: WAVE_1 in night.launcher.launched)
+    approve.pause(night.site, "P-1", EVE)
+    approve.resume(night.site, "P-1", DANA)
+    night.go(lambda: "INC-1.P-1.wave.2.1" in night.launcher.launched)
+    run = night.store.claim_run("INC-1.P-1.wave.2.1", "s")
+    assert run is not None
+    approve.pause(night.site, "P-1", EVE)
+    record(night.site, Report(run=run, raws=[night.touch(run, h, "first") for h in run.hosts]))
+    for _ in range(100):
+        night.turn()
+        night.carry_out()
+        night.clock.sleep(1)
+    assert night.state() == "paused"
+    assert not any(".wave.3." in r.ident for r in night.runs())
+    assert all(night.outcomes()[h] == "verified" for h in run.hosts)
+    approve.resume(night.site, "P-1", DANA)
+    night.go(lambda: night.state() == "done")
+    assert all(len(host.writes) == 1 for host in night.fleet.values())
+
+
+@pytest.mark.parametrize("manner", ["well", "fails"])
+def test_a_rollback_goes_in_waves_behind_a_gate_of_its_own(begin: Begin, manner: str):
+    night = begin()
+    night.approve()
+    night.go(lambda: night.state() == "done")
+    rollback(night.site, "P-1", ALEX)
+    night.go(lambda: "P-2" in night.incident.proposals)
+    order = night.incident.proposals["P-2"].content["waves"]["order"]
+    night.fleet[order[0]].manner = manner
+    with pytest.raises(RefusedError):
+        approve.approve(night.site, "P-2", ALEX)
+    for _ in range(50):
+        night.turn()
+        night.carry_out()
+    assert all(len(host.writes) == 1 for host in night.fleet.values())
+    approve.approve(night.site, "P-2", DANA)
+    night.go(lambda: night.state("P-2") in {"done", "halted"})
+    waves = [e.data["hosts"] for e in night.entries if e.kind == "wave.started"][3:]
+    assert [len(hosts) for hosts in waves] == ([1, 1, 3] if manner == "well" else [1])
+    undone = {h for h, outcome in night.outcomes().items() if outcome == "rolled_back"}
+    assert undone == (set(NAMES) if manner == "well" else set())
+    assert night.state("P-2") == ("done" if manner == "well" else "halted")
+    assert night.incident.proposals["P-1"].authority_ended == "rolled back"
+    assert night.unlawful == []
 
 
 def test_a_refused_wave_is_carried_out_later_and_not_waited_for(begin: Begin):
