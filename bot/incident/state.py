@@ -122,7 +122,8 @@ class Host:
 
     ``crashed_at`` and ``seen_at`` are the last crash and the last proof of life, ``hint_at`` the
     last word of somebody that it may be back; ``applied_at``
-    is when the value was last known to be in force; ``lane`` says which run decided.
+    is when the value was last known to be in force; ``decided`` says which run decided, ``lane``
+    how it reached the host: ``bulk`` or ``ordinary`` with the reason.
     """
 
     name: str
@@ -133,6 +134,7 @@ class Host:
     boot_id: str | None = None
     kernel: str | None = None
     at: datetime | None = None
+    decided: str = ""
     lane: str = ""
     crashed_at: datetime | None = None
     seen_at: datetime | None = None

@@ -15,7 +15,8 @@ class Raw:
 
     ``status`` is ``ok failed unreachable missing``; ``facts`` are the JSON lines that the
     playbook printed, in order; ``message`` is Ansible's own; ``at`` is when the host last
-    answered (RFC 3339), which may be long before the run ended.
+    answered (RFC 3339), which may be long before the run ended; ``lane`` is ``bulk``, ``ordinary``
+    or ``ordinary: <why not bulk>``, and '' for a host that no task reached.
     """
 
     host: str
@@ -23,6 +24,7 @@ class Raw:
     facts: tuple[Mapping[str, Any], ...] = ()
     message: str = ""
     at: str | None = None
+    lane: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,7 @@ class Seen:
     kernel: str | None = None
     unreachable: bool = False
     seen_at: str | None = None
+    lane: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form that entries hold."""
@@ -47,6 +50,7 @@ class Seen:
             "kernel": self.kernel,
             "unreachable": self.unreachable,
             "seen_at": self.seen_at,
+            "lane": self.lane,
         }
 
 
@@ -70,7 +74,7 @@ def exposure(raw: Raw) -> dict[str, Any]:
 
 def applied(raw: Raw) -> Seen:
     """Judge a host after a run that wrote: only a separate read-back makes it *verified*."""
-    return replace(_applied(raw), seen_at=raw.at)
+    return replace(_applied(raw), seen_at=raw.at, lane=raw.lane)
 
 
 def _applied(raw: Raw) -> Seen:
@@ -92,12 +96,26 @@ def _applied(raw: Raw) -> Seen:
     return Seen(outcome=Outcome.UNKNOWN, reason=raw.message or "no answer in this run")
 
 
+def lanes(seen: Mapping[str, Seen]) -> tuple[dict[str, int], dict[str, list[str]]]:
+    """Count hosts by lane, and list the hosts of each reason why it was not the bulk lane."""
+    counts: dict[str, int] = {}
+    fallbacks: dict[str, list[str]] = {}
+    for host, one in sorted(seen.items()):
+        lane, _, why = one.lane.partition(": ")
+        if lane:
+            counts[lane] = counts.get(lane, 0) + 1
+        if why:
+            fallbacks.setdefault(why, []).append(host)
+    return counts, fallbacks
+
+
 def rolled_back(raw: Raw) -> Seen:
     """Judge a host after a rollback run."""
     fact = _last(raw.facts, "rollback")
     if fact is not None and raw.status == "ok":
         reason = str(fact.get("reason") or "")
-        return Seen(outcome=Outcome.ROLLED_BACK, reason=reason, seen_at=raw.at, **_truth(fact))
+        seen = Seen(outcome=Outcome.ROLLED_BACK, reason=reason, seen_at=raw.at, **_truth(fact))
+        return replace(seen, lane=raw.lane)
     return applied(raw)
 
 
@@ -118,7 +136,7 @@ def read_back(raw: Raw, before: Host) -> Seen | None:
     else:
         reason = f"the value is {fact.get('value')}, not {fact.get('wanted')}"
         seen = Seen(outcome=Outcome.OWED, reason=reason, **_truth(fact))
-    return replace(seen, seen_at=raw.at)
+    return replace(seen, seen_at=raw.at, lane=raw.lane)
 
 
 def _silent(raw: Raw, before: Host) -> Seen | None:

@@ -15,10 +15,12 @@ import psutil
 
 from bot.config import FleetPart
 from bot.rollout.outcome import Raw
+from bot.runner import lane
 
 MAIN = "holdfast-main.yml"
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK")
 MARK = '{"holdfast":'
+STRATEGIES = Path(__file__).parent / "plugins" / "strategy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,7 @@ class Results:
     messages: dict[str, str] = field(default_factory=dict)
     skipped: set[str] = field(default_factory=set)
     times: dict[str, str] = field(default_factory=dict)
+    lanes: dict[str, str] = field(default_factory=dict)
 
     def take(self, event: Mapping[str, Any]) -> bool:
         """Note one event. It runs in the reading thread, so it must be quick."""
@@ -72,6 +75,8 @@ class Results:
     def _facts(self, host: str, result: Mapping[str, Any], created: str) -> None:
         if not isinstance(result, dict):
             return
+        if lane.KEY in result and self.lanes.get(host, lane.BULK) == lane.BULK:
+            self.lanes[host] = str(result[lane.KEY])
         for line in str(result.get("stdout") or "").splitlines():
             if line.startswith(MARK):
                 try:
@@ -92,6 +97,7 @@ class Results:
                 facts=tuple(self.facts.get(host, ())),
                 message=self.messages.get(host, ""),
                 at=self.times.get(host) or None,
+                lane=self.lanes.get(host, lane.ORDINARY if host in self.status else ""),
             )
             for host in approved
         ]
@@ -120,6 +126,8 @@ def scrubbed(fleet: FleetPart) -> dict[str, str]:
         "ANSIBLE_PIPELINING": "True",
         "ANSIBLE_GATHERING": "explicit",
         "ANSIBLE_RETRY_FILES_ENABLED": "False",
+        "ANSIBLE_STRATEGY": "holdfast_bulk",
+        "ANSIBLE_STRATEGY_PLUGINS": str(STRATEGIES),
         "ANSIBLE_DEPRECATION_WARNINGS": "False",
         "ANSIBLE_LOCALHOST_WARNING": "False",
         "ANSIBLE_NOCOLOR": "1",
