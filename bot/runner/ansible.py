@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -172,7 +173,7 @@ def run(job: Job, results: Results) -> str:
     # A home that cannot be written (a service user's) must not stop a mitigation.
     os.environ["ANSIBLE_LOCAL_TEMP"] = str(job.directory / "tmp")
     os.environ["ANSIBLE_SSH_CONTROL_PATH_DIR"] = str(job.directory / "cp")
-    done = ansible_runner.run(
+    runner = ansible_runner.interface.init_runner(
         private_data_dir=str(job.directory),
         playbook=MAIN,
         inventory=str(job.directory / "inventory" / "hosts.json"),
@@ -182,7 +183,29 @@ def run(job: Job, results: Results) -> str:
         event_handler=results.take,
         settings={"pexpect_timeout": 1, "idle_timeout": 0},
     )
-    return str(done.status)
+    if "ANSIBLE_HOST_KEY_CHECKING" not in os.environ:
+        # ansible-runner switches the check of host keys off for everybody: that is not its to say.
+        runner.config.env.pop("ANSIBLE_HOST_KEY_CHECKING", None)
+    runner.run()
+    return str(runner.status)
+
+
+def settle(directory: Path, most: int = 1 << 20) -> None:
+    """Keep what people may want of a run that was recorded: status and output, at most this long.
+
+    Events, facts, the settings with their environment and temporary files go.
+    """
+    job = directory / "artifacts" / "job"
+    for used in (job / "job_events", job / "fact_cache", directory / "tmp", directory / "cp"):
+        shutil.rmtree(used, ignore_errors=True)
+    (job / "command").unlink(missing_ok=True)
+    output = job / "stdout"
+    if output.is_file() and output.stat().st_size > most:
+        kept = lane.Bounded(most // 2)
+        with output.open("rb") as file:
+            while piece := file.read(1 << 20):
+                kept.add(piece)
+        output.write_bytes(kept.bytes())
 
 
 def stop(grace: float = 2.0) -> None:

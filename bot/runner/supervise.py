@@ -99,6 +99,7 @@ def supervise(site: Site, fleet: FleetPart, state: Path, ident: str, worker: str
     quiet = run.kind == "check" and not report.trouble
     for used in [directory] if quiet else [directory / "env", directory / "inventory"]:
         shutil.rmtree(used, ignore_errors=True)
+    ansible.settle(directory)
     return True
 
 
