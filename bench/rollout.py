@@ -271,7 +271,7 @@ SLOW = {plain, check, runner, user}
 
 def compare(place: Place, rounds: int, only: set[str]) -> bool:
     """Measure every variant in turns and print the ratios; False if a promise is broken."""
-    pairs = [p for p in PAIRS if not only or only & set(p[0].split(" / "))]
+    pairs = [p for p in PAIRS if not only or only >= set(p[0].split(" / "))]
     if place.size > SLOW_LIMIT:
         pairs = [p for p in pairs if not SLOW & {p[1], p[2]}]
     wanted = list(dict.fromkeys(v for pair in pairs for v in pair[1:3]))
@@ -311,7 +311,7 @@ def compare(place: Place, rounds: int, only: set[str]) -> bool:
 
 def _middle(found: list[Cost]) -> Cost:
     def median(name: str) -> float:
-        return statistics.median(getattr(one, name) for one in found)
+        return float(statistics.median(getattr(one, name) for one in found))
 
     return Cost(wall=median("wall"), cpu=median("cpu"), rss=median("rss"))
 
@@ -349,10 +349,12 @@ def main() -> None:
         enclave.enter([sys.executable, "-m", "bench.rollout", *sys.argv[1:]])
     kept = True
     for size in options.sizes:
-        with tempfile.TemporaryDirectory(prefix="rollout-") as scratch:
-            with Fleet(Path(scratch) / "fleet", plan(size, unpatched=0)) as fleet:
-                place = prepare(Path(scratch) / "site", fleet)
-                kept &= compare(place, options.rounds, set(options.only))
+        with (
+            tempfile.TemporaryDirectory(prefix="rollout-") as scratch,
+            Fleet(Path(scratch) / "fleet", plan(size, unpatched=0)) as fleet,
+        ):
+            place = prepare(Path(scratch) / "site", fleet)
+            kept &= compare(place, options.rounds, set(options.only))
     sys.exit(0 if kept else 1)
 
 

@@ -33,6 +33,9 @@ _PARAMETERS = {
     "hostkeyalgorithms": "server_host_key_algs",
     "pubkeyacceptedalgorithms": "signature_algs",
 }
+_CIPHERS = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"]
+_CIPHERS += ["aes128-ctr", "aes192-ctr", "aes256-ctr"]
+"""ssh's own default set, those first that cost asyncssh least."""
 _Refused = (
     asyncssh.PermissionDenied,
     asyncssh.HostKeyNotVerifiable,
@@ -218,6 +221,7 @@ class Links:
 
     def _options(self, link: Link) -> asyncssh.SSHClientConnectionOptions:
         if link not in self._files.options:
+            chosen = {_PARAMETERS[name]: list(names) for name, names in link.algorithms}
             self._files.options[link] = asyncssh.SSHClientConnectionOptions(
                 config=None,
                 username=link.user,
@@ -231,7 +235,7 @@ class Links:
                 keepalive_interval=link.keepalive,
                 keepalive_count_max=max(1, link.keepalives),
                 preferred_auth="publickey",
-                **{_PARAMETERS[name]: list(chosen) for name, chosen in link.algorithms},
+                **{"encryption_algs": _CIPHERS, **chosen},
             )
         return self._files.options[link]
 

@@ -10,6 +10,7 @@ It uses private interfaces of ansible-core 2.19; with another minor version ever
 from __future__ import annotations
 
 import asyncio
+import functools
 import shlex
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible import constants as C  # noqa: N812 - Ansible's custom
+from ansible.errors import AnsibleError
 from ansible.executor.task_result import _RawTaskResult
 from ansible.module_utils.common.text.converters import to_text
 from ansible.plugins.loader import connection_loader
@@ -262,10 +264,26 @@ class StrategyModule(Linear):  # type: ignore[misc]
             result: dict[str, Any] = {"unreachable": True, "changed": False, "msg": said}
         else:
             result = _said(answer)
-            _conditions(flight.own, result, flight.variables)
+            self._conditions(flight.own, result, flight.variables)
         flight.own.update_result_no_log(_engine(self._loader, flight.variables), result)
         result[lanes.KEY] = lanes.BULK
         return result
+
+    def _conditions(self, task: Any, result: dict[str, Any], variables: dict[str, Any]) -> None:
+        """Evaluate changed_when and failed_when, as the task executor does."""
+        seen = {**variables, **({task.register: result} if task.register else {})}
+        engine = _engine(self._loader, seen)
+        name = "changed"
+        try:
+            if task.changed_when:
+                result["changed"] = all(map(engine.evaluate_conditional, task.changed_when))
+            name = "failed"
+            if task.failed_when:
+                failed = all(map(engine.evaluate_conditional, task.failed_when))
+                result["failed_when_result"] = result["failed"] = failed
+        except AnsibleError as error:
+            result["failed"] = True
+            result[f"{name}_when_result"] = str(error)
 
     def _convert_wire_task_result_to_raw(self, wire: Any) -> Any:
         raw = super()._convert_wire_task_result_to_raw(wire)
@@ -289,10 +307,31 @@ def _general(task: Any, variables: Mapping[str, Any]) -> str:
     return lanes.task_reason({**task.dump_attrs(), "args": {"_raw_params": "-"}}, variables)
 
 
-def _engine(loader: Any, variables: dict[str, Any]) -> Any:
+@functools.cache
+def _kind() -> Any:
+    """Return an engine that compiles each text once: over a fleet they are all the same."""
     from ansible._internal._templating._engine import TemplateEngine  # noqa: PLC0415 - private, 2.19
 
-    return TemplateEngine(loader=loader, variables=variables)
+    compiled: dict[Any, Any] = {}
+
+    class Engine(TemplateEngine):  # type: ignore[misc]
+        def _compile_template(self, template: str, options: Any) -> Any:
+            key = ("template", str(template), options)
+            if key not in compiled:
+                compiled[key] = super()._compile_template(template, options)
+            return compiled[key]
+
+        def _compile_expression(self, expression: str, options: Any) -> Any:
+            key = ("expression", str(expression), options)
+            if key not in compiled:
+                compiled[key] = super()._compile_expression(expression, options)
+            return compiled[key]
+
+    return Engine
+
+
+def _engine(loader: Any, variables: dict[str, Any]) -> Any:
+    return _kind()(loader=loader, variables=variables)
 
 
 def _said(answer: Any) -> dict[str, Any]:
@@ -311,19 +350,3 @@ def _said(answer: Any) -> dict[str, Any]:
     if answer.status != 0:
         result |= {"failed": True, "msg": answer.note or "non-zero return code"}
     return result
-
-
-def _conditions(task: Any, result: dict[str, Any], variables: dict[str, Any]) -> None:
-    """Evaluate changed_when and failed_when, as the task executor does."""
-    seen = {**variables, **({task.register: result} if task.register else {})}
-    name = "changed"
-    try:
-        if task.changed_when:
-            result["changed"] = task._resolve_conditional(task.changed_when, seen)
-        name = "failed"
-        if task.failed_when:
-            failed = task._resolve_conditional(task.failed_when, seen)
-            result["failed_when_result"] = result["failed"] = failed
-    except Exception as error:  # noqa: BLE001 - as in the task executor, where AnsibleError is caught
-        result["failed"] = True
-        result[f"{name}_when_result"] = str(error)
