@@ -7,7 +7,7 @@ never taken, as the test says. Every write is checked against the approval.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -82,6 +82,9 @@ class Sources:
 
     def playbooks(self) -> frozenset[str]:
         return frozenset({"sysctl-set.yml", "sysctl-read.yml", "sysctl-unset.yml"})
+
+    def other_strategies(self, names: Collection[str]) -> list[str]:
+        return []
 
     def tree(self) -> str:
         return "tree"

@@ -198,7 +198,7 @@ def test_both_lanes_say_the_same_of_a_mixed_fleet(lanes):
     }
     assert bulk.lane("wrongkey-01").startswith("ordinary: HostKeyNotVerifiable")
     assert bulk.raws["wrongkey-01"]["status"] == "unreachable"
-    assert "host key" in bulk.raws["wrongkey-01"]["message"].lower()
+    assert "SOMETHING NASTY" in bulk.raws["wrongkey-01"]["message"]
     assert linear.lane("ok-01") == "ordinary"
     assert not any("hush" in json.dumps(event) for event in bulk.events)
 
@@ -210,7 +210,7 @@ def test_check_mode_runs_only_what_may_run(lanes):
     )
     assert [e for e, _ in bulk.results("ok-01")][1::2] == ["runner_on_skipped", "runner_on_ok"]
     assert lanes.fleet.run("ok-01", "test", "-e", "/etc/harm").returncode == 1
-    assert bulk.lane("ok-01") == "ordinary: check mode"
+    assert bulk.lane("ok-01") == "bulk"  # what was skipped ran nowhere
 
 
 def test_exit_255_is_a_failure_and_no_lost_host(lanes):
