@@ -62,6 +62,7 @@ class Sources:
     def __init__(self, hosts: Sequence[str]) -> None:
         self.hosts = list(hosts)
         self.failing: Exception | None = None
+        self.rushing: set[str] = set()
         self._texts = {FLAGSHIP: (bundled("runbooks") / FLAGSHIP).read_text()}
         self._library = load_runbooks(self._texts)
 
@@ -84,7 +85,7 @@ class Sources:
         return frozenset({"sysctl-set.yml", "sysctl-read.yml", "sysctl-unset.yml"})
 
     def other_strategies(self, names: Collection[str]) -> list[str]:
-        return []
+        return [f"{name}: free" for name in names if name in self.rushing]
 
     def tree(self) -> str:
         return "tree"

@@ -164,6 +164,7 @@ class StrategyModule(Linear):  # type: ignore[misc]
         self._flights: list[_Flight] = []
         self._reasons: dict[tuple[str, str], str] = {}
         self._ways: dict[str, Link] = {}
+        self._patterns: dict[str, Any] = {}
 
     def _queue_task(self, host: Any, task: Any, task_vars: dict[str, Any], context: Any) -> None:
         if task.action not in RAW:
@@ -185,13 +186,11 @@ class StrategyModule(Linear):  # type: ignore[misc]
         reason = _general(task, variables)
         if reason:
             return reason
-        own = task.copy(exclude_parent=True, exclude_tasks=True)
-        own._parent = task._parent
         templar = _engine(self._loader, variables)
         connection = templar.template(variables.get("ansible_connection") or task.connection)
         if connection not in SSH:
             return f"connection {connection}"
-        own.post_validate(templar=templar)
+        own = self._validated(task, templar)
         reason = lanes.task_reason(own.dump_attrs(), variables)
         found = Fallback(reason) if reason else _routes.link(own, variables, templar, context)
         if isinstance(found, Fallback):
@@ -202,6 +201,23 @@ class StrategyModule(Linear):  # type: ignore[misc]
             return str(reason)
         self._begin(lane, found, _Flight(host, task, own, variables, context, None))  # type: ignore[arg-type]
         return ""
+
+    def _validated(self, task: Any, templar: Any) -> Any:
+        """Return the host's own copy of the task with every value final.
+
+        Of a task in which only the arguments are templates everything else is worked out once.
+        """
+        done = self._patterns.get(task._uuid)
+        own = (done or task).copy(exclude_parent=True, exclude_tasks=True)
+        own._parent = task._parent
+        if done:
+            own.args = own._post_validate_args("args", {**task.args}, templar)
+            return own
+        own.post_validate(templar=templar)
+        if done is None:
+            kept = own.copy(exclude_parent=True, exclude_tasks=True)
+            self._patterns[task._uuid] = False if _templated(task, templar) else kept
+        return own
 
     def _begin(self, lane: Any, found: Link, flight: _Flight) -> None:
         self._queued_task_cache[(flight.host.name, flight.task._uuid)] = {
@@ -305,6 +321,13 @@ def _general(task: Any, variables: Mapping[str, Any]) -> str:
     if bulk is None:
         return "asyncssh is not installed"
     return lanes.task_reason({**task.dump_attrs(), "args": {"_raw_params": "-"}}, variables)
+
+
+def _templated(task: Any, templar: Any) -> bool:
+    """Say whether anything but the arguments, and what is evaluated later, is a template."""
+    later = {"args", "changed_when", "failed_when", "vars"}
+    values = [getattr(task, name) for name in set(task.fattributes) - later]
+    return any(templar.is_template(v) for v in values if isinstance(v, str | list | dict))
 
 
 @functools.cache
