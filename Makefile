@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENCLAVE := $(BIN)/python -m bot.demo.enclave
 
-.PHONY: demo test check soak bench-crash bench-store lock clean
+.PHONY: demo test check soak bench-crash bench-store bench-rollout lock clean
 
 demo: $(READY)
 	@.ci/system demo
@@ -34,6 +34,11 @@ bench-crash: $(READY)
 
 bench-store: $(READY)
 	$(BIN)/python bench/store.py
+
+# A rollout beside plain Ansible and beside bare SSH, over real hosts. SIZES="50 200 --rounds 3" picks.
+bench-rollout: $(READY)
+	@.ci/system test
+	$(BIN)/python -m bench.rollout $(SIZES)
 
 # The long counts, once: kills of the bot at random moments, aborts.
 soak: $(READY)

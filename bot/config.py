@@ -75,6 +75,8 @@ class FleetPart(_Part):
             "ControlMaster=no",
             "ServerAliveInterval=2",
             "ServerAliveCountMax=3",
+            "KexAlgorithms=curve25519-sha256,ecdh-sha2-nistp256,"
+            "diffie-hellman-group-exchange-sha256,diffie-hellman-group14-sha256",
         ]
     )
     run_timeout: Duration = 600.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -212,6 +212,9 @@ class Sources(Protocol):
 
     def playbooks(self) -> frozenset[str]:
         """Return the names of the playbooks that there are now."""
+
+    def other_strategies(self, names: Collection[str]) -> list[str]:
+        """Name the plays of these playbooks (``file: strategy``) that are not linear."""
 
     def tree(self) -> str:
         """Return the hash of the playbooks as they are now."""

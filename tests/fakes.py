@@ -7,7 +7,7 @@ never taken, as the test says. Every write is checked against the approval.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,6 +64,7 @@ class Sources:
     def __init__(self, hosts: Sequence[str]) -> None:
         self.hosts = list(hosts)
         self.failing: Exception | None = None
+        self.rushing: set[str] = set()
         self._texts = {FLAGSHIP: (bundled("runbooks") / FLAGSHIP).read_text()}
         self._library = load_runbooks(self._texts)
 
@@ -84,6 +85,9 @@ class Sources:
 
     def playbooks(self) -> frozenset[str]:
         return frozenset({"sysctl-set.yml", "sysctl-read.yml", "sysctl-unset.yml"})
+
+    def other_strategies(self, names: Collection[str]) -> list[str]:
+        return [f"{name}: free" for name in names if name in self.rushing]
 
     def tree(self) -> str:
         return "tree"

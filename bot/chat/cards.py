@@ -242,7 +242,7 @@ def _buttons(proposal: Proposal) -> tuple[Button, ...]:
 
 
 def host_row(host: Host) -> dict[str, Any]:
-    """Return a host as the published JSON: ``{host,outcome,reason,value,boot_id,at,lane}``."""
+    """Return a host as the published JSON: ``{host,outcome,reason,value,boot_id,at,lane,…}``."""
     return {
         "host": host.name,
         "outcome": host.outcome.value if host.outcome else None,
@@ -254,6 +254,7 @@ def host_row(host: Host) -> dict[str, Any]:
         "down": host.down,
         "crashes": host.crashes,
         "at": stamp(host.at) if host.at else None,
+        "decided": host.decided,
         "lane": host.lane,
     }
 

@@ -76,13 +76,16 @@ def lint(*, directory: Path | None, as_json: bool) -> int:
     library = _library(directory)
     problems = lint_library(library, _playbooks(directory))
     if as_json:
-        rows = [{"file": p.file, "line": p.line, "what": p.what, "hint": p.hint} for p in problems]
+        rows = [
+            {"file": p.file, "line": p.line, "what": p.what, "hint": p.hint, "warning": p.warning}
+            for p in problems
+        ]
         print_json(rows)
     for problem in problems if not as_json else ():
         click.echo(str(problem))
     if not problems and not as_json:
         click.echo(f"{len(library.runbooks)} runbooks, no problems")
-    return 1 if problems else 0
+    return 1 if any(not problem.warning for problem in problems) else 0
 
 
 @runbook.command()

@@ -228,7 +228,7 @@ def _started(incident: Incident, entry: Entry) -> None:
         na = planned["exposure"] == Exposure.NOT_APPLICABLE
         host.outcome = Outcome.NOT_APPLICABLE if na else Outcome.OWED
         host.reason = planned.get("reason", "") if na else "not reached yet"
-        host.at, host.lane, host.drifted = entry.at, "plan", False
+        host.at, host.decided, host.drifted = entry.at, "plan", False
 
 
 def _wave_started(incident: Incident, entry: Entry) -> None:
@@ -286,7 +286,7 @@ def _outcomes(incident: Incident, entry: Entry) -> None:
             continue
         host.outcome = Outcome(seen["outcome"])
         host.reason, host.at = seen.get("reason", ""), entry.at
-        host.lane = str(entry.data.get("lane", ""))
+        host.decided, host.lane = str(entry.data.get("lane", "")), str(seen.get("lane", ""))
         when = _see(host, seen, entry)
         host.doubt = _doubt(host, seen, when, entry)
         if host.outcome not in SETTLED or when is None:

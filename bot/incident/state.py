@@ -126,9 +126,10 @@ class Host:
 
     ``crashed_at`` and ``seen_at`` are the last crash and the last proof of life, ``hint_at`` the
     last word of somebody that it may be back; ``applied_at``
-    is when the value was last known to be in force; ``lane`` says which run decided. ``doubt`` is
-    since when a write may have been done, or may be going on there, without our having read it:
-    nothing is written to the host until it was read.
+    is when the value was last known to be in force; ``decided`` says which run decided, ``lane``
+    how it reached the host: ``bulk`` or ``ordinary`` with the reason. ``doubt`` is since when a
+    write may have been done, or may be going on there, without our having read it: nothing is
+    written to the host until it was read.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Host:
     boot_id: str | None = None
     kernel: str | None = None
     at: datetime | None = None
+    decided: str = ""
     lane: str = ""
     crashed_at: datetime | None = None
     seen_at: datetime | None = None

@@ -17,7 +17,8 @@ class Raw:
     playbook printed, in order; ``message`` is Ansible's own; ``at`` is when the host last
     answered (RFC 3339), which may be long before the run ended. ``would`` are the lines of a dry
     run, ``blind`` its tasks (``name (module)``) that have no check mode. ``untouched``: no
-    connection to it came about, so nothing was done there.
+    connection to it came about, so nothing was done there. ``lane`` is ``bulk``, ``ordinary`` or
+    ``ordinary: <why not bulk>``, and '' for a host that no task reached.
     """
 
     host: str
@@ -28,6 +29,7 @@ class Raw:
     would: tuple[str, ...] = ()
     blind: tuple[str, ...] = ()
     untouched: bool = False
+    lane: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class Seen:
     unreachable: bool = False
     seen_at: str | None = None
     doubt: bool = False
+    lane: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form that entries hold."""
@@ -57,6 +60,7 @@ class Seen:
             "unreachable": self.unreachable,
             "seen_at": self.seen_at,
             "doubt": self.doubt,
+            "lane": self.lane,
         }
 
 
@@ -82,7 +86,7 @@ def applied(raw: Raw) -> Seen:
     """Judge a host after a run that wrote: only a separate read-back makes it *verified*."""
     seen = _applied(raw)
     doubt = seen.outcome is Outcome.UNKNOWN or (seen.unreachable and not raw.untouched)
-    return replace(seen, seen_at=raw.at, doubt=doubt)
+    return replace(seen, seen_at=raw.at, doubt=doubt, lane=raw.lane)
 
 
 def _applied(raw: Raw) -> Seen:
@@ -104,12 +108,26 @@ def _applied(raw: Raw) -> Seen:
     return Seen(outcome=Outcome.UNKNOWN, reason=raw.message or "no answer in this run")
 
 
+def lanes(seen: Mapping[str, Seen]) -> tuple[dict[str, int], dict[str, list[str]]]:
+    """Count hosts by lane, and list the hosts of each reason why it was not the bulk lane."""
+    counts: dict[str, int] = {}
+    fallbacks: dict[str, list[str]] = {}
+    for host, one in sorted(seen.items()):
+        lane, _, why = one.lane.partition(": ")
+        if lane:
+            counts[lane] = counts.get(lane, 0) + 1
+        if why:
+            fallbacks.setdefault(why, []).append(host)
+    return counts, fallbacks
+
+
 def rolled_back(raw: Raw) -> Seen:
     """Judge a host after a rollback run."""
     fact = _last(raw.facts, "rollback")
     if fact is not None and raw.status == "ok":
         reason = str(fact.get("reason") or "")
-        return Seen(outcome=Outcome.ROLLED_BACK, reason=reason, seen_at=raw.at, **_truth(fact))
+        seen = Seen(outcome=Outcome.ROLLED_BACK, reason=reason, seen_at=raw.at, **_truth(fact))
+        return replace(seen, lane=raw.lane)
     return applied(raw)
 
 
@@ -130,7 +148,7 @@ def read_back(raw: Raw, before: Host) -> Seen | None:
     else:
         reason = f"the value is {fact.get('value')}, not {fact.get('wanted')}"
         seen = Seen(outcome=Outcome.OWED, reason=reason, **_truth(fact))
-    return replace(seen, seen_at=raw.at)
+    return replace(seen, seen_at=raw.at, lane=raw.lane)
 
 
 def _silent(raw: Raw, before: Host) -> Seen | None:

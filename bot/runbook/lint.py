@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,8 @@ from bot.runbook.model import Library, Mitigation, Problem, Runbook
 COMMANDS = ("raw", "shell", "command", "script")
 # With them a failure looks like success, so no gate could see it.
 HIDING = ("ignore_errors", "ignore_unreachable")
-# They go on past the hosts that failed.
-RUSHING = ("free", "host_pinned")
+# The default (linear, and its bulk lane) by its names. Others may go on past the hosts that failed.
+LINEAR = (None, "linear", "ansible.builtin.linear", "holdfast_bulk")
 NESTED = ("tasks", "pre_tasks", "post_tasks", "handlers", "block", "rescue", "always")
 
 
@@ -92,6 +92,30 @@ def _playbooks(mitigation: Mitigation) -> Iterator[tuple[str, str]]:
         yield "rollback", mitigation.rollback
 
 
+def other_strategies(playbooks: Mapping[str, str], names: Collection[str]) -> list[str]:
+    """Name the plays of these playbooks, and of those that they import, that are not linear.
+
+    ``playbooks`` is file name -> text. Each as ``file: strategy``. What cannot be read is skipped:
+    Ansible refuses it.
+    """
+    found, todo, seen = [], list(names), set[str]()
+    while todo:
+        name = todo.pop()
+        if name in seen or name not in playbooks:
+            continue
+        seen.add(name)
+        try:
+            data = marks.read(playbooks[name], tags=True).data
+        except marks.MarkedError:
+            continue
+        for play in data if isinstance(data, list) else ():
+            if isinstance(play, dict) and isinstance(play.get("import_playbook"), str):
+                todo.append(posixpath.normpath(play["import_playbook"]))
+            elif isinstance(play, dict) and play.get("strategy") not in LINEAR:
+                found.append(f"{name}: {play['strategy']}")
+    return sorted(found)
+
+
 def read_playbook(file: str, text: str, *, writes: bool) -> Playbook:
     """Read one playbook; ``writes`` says that a mitigation or a rollback runs it."""
     try:
@@ -108,7 +132,9 @@ def read_playbook(file: str, text: str, *, writes: bool) -> Playbook:
     for number, play in enumerate(plays):
         variables |= set(play.get("vars") or {})
         for path, what, hint in _play((number,), play, writes=writes):
-            problems.append(Problem(file=file, line=marked.line(path), what=what, hint=hint))
+            warning = not writes and path[-1] == "strategy"
+            line = marked.line(path)
+            problems.append(Problem(file=file, line=line, what=what, hint=hint, warning=warning))
     return Playbook(file=file, variables=frozenset(variables), problems=tuple(problems))
 
 
@@ -123,9 +149,9 @@ def _play(path: Path, play: Mapping[str, Any], *, writes: bool) -> Iterator[Foun
         yield (*path, "hosts"), what, "the run's inventory holds exactly the approved hosts"
     if play.get("gather_facts") is not False:
         yield path, "it gathers facts on every host", "say gather_facts: false"
-    if play.get("strategy") in RUSHING:
-        what = f"strategy {play['strategy']} goes on past the hosts that failed"
-        yield (*path, "strategy"), what, "use linear"
+    if play.get("strategy") not in LINEAR:
+        what = f"strategy {play['strategy']}: only linear stops at the hosts that failed"
+        yield (*path, "strategy"), what, "a mitigation has to be linear" if writes else ""
     yield from _tasks(path, play, writes=writes)
 
 

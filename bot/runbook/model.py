@@ -211,15 +211,20 @@ class Runbook(Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Something wrong in a file; ``line`` counts from 1, ``hint`` may be empty."""
+    """Something wrong in a file; ``line`` counts from 1, ``hint`` may be empty.
+
+    A ``warning`` is worth knowing and stops nothing.
+    """
 
     file: str
     line: int
     what: str
     hint: str = ""
+    warning: bool = False
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.what}" + (f", {self.hint}" if self.hint else "")
+        what = f"warning: {self.what}" if self.warning else self.what
+        return f"{self.file}:{self.line}: {what}" + (f", {self.hint}" if self.hint else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ import psutil
 from bot.config import FleetPart
 from bot.rollout.outcome import Raw
 from bot.rollout.preview import cannot_preview, would
-from bot.runner import leash, trace
+from bot.runner import lane, leash, trace
 from bot.runner.leash import Lease
 from bot.runner.pin import SITE
 from bot.runner.redact import Redactor
@@ -30,6 +30,7 @@ KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH
 MARK = '{"holdfast":'
 WHOSE = frozenset({"event", "uuid", "counter", "created"})
 KILLED = "killed"
+STRATEGIES = Path(__file__).parent / "plugins" / "strategy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,7 @@ class Results:
     blind: dict[str, dict[str, None]] = field(default_factory=dict)
     times: dict[str, str] = field(default_factory=dict)
     untouched: set[str] = field(default_factory=set)
+    lanes: dict[str, str] = field(default_factory=dict)
 
     def take(self, event: dict[str, Any]) -> bool:
         """Note one event. It runs in the reading thread, so it must be quick.
@@ -130,6 +132,8 @@ class Results:
     def _facts(self, host: str, result: Mapping[str, Any], created: str) -> None:
         if not isinstance(result, dict):
             return
+        if lane.KEY in result and self.lanes.get(host, lane.BULK) == lane.BULK:
+            self.lanes[host] = str(result[lane.KEY])
         for line in str(result.get("stdout") or "").splitlines():
             if line.startswith(MARK):
                 try:
@@ -153,6 +157,7 @@ class Results:
                 would=tuple(self.would.get(host, ())),
                 blind=tuple(self.blind.get(host, ())),
                 untouched=host in self.untouched,
+                lane=self.lanes.get(host, lane.ORDINARY if host in self.status else ""),
             )
             for host in approved
         ]
@@ -204,6 +209,8 @@ def scrubbed(fleet: FleetPart, site_args: str = "") -> dict[str, str]:
         "ANSIBLE_GATHERING": "explicit",
         "ANSIBLE_INVENTORY_ENABLED": "yaml",
         "ANSIBLE_RETRY_FILES_ENABLED": "False",
+        "ANSIBLE_STRATEGY": "holdfast_bulk",
+        "ANSIBLE_STRATEGY_PLUGINS": str(STRATEGIES),
         "ANSIBLE_DEPRECATION_WARNINGS": "False",
         "ANSIBLE_LOCALHOST_WARNING": "False",
         "ANSIBLE_NOCOLOR": "1",
@@ -263,6 +270,9 @@ def run(job: Job, results: Results, lease: Lease) -> str:
             event_handler=results.take,
             settings={"pexpect_timeout": 1, "idle_timeout": 0, "suppress_output_file": True},
         )
+        if "ANSIBLE_HOST_KEY_CHECKING" not in os.environ:
+            # ansible-runner switches the check of host keys off for all: that is not its to say.
+            runner.config.env.pop("ANSIBLE_HOST_KEY_CHECKING", None)
         runner.config.command = leash.command(lease, runner.config.command)
         runner.run()
     finally:
@@ -286,6 +296,24 @@ def environment(directory: Path, fleet: FleetPart) -> dict[str, str]:
         "ANSIBLE_LOCAL_TEMP": str(directory / "tmp"),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(directory / "cp"),
     }
+
+
+def settle(directory: Path, most: int = 1 << 20) -> None:
+    """Keep what people may want of a run that was recorded: status and output, at most this long.
+
+    Events, facts, the settings with their environment and temporary files go.
+    """
+    job = directory / "artifacts" / "job"
+    for used in (job / "job_events", job / "fact_cache", directory / "tmp", directory / "cp"):
+        shutil.rmtree(used, ignore_errors=True)
+    (job / "command").unlink(missing_ok=True)
+    output = job / "stdout"
+    if output.is_file() and output.stat().st_size > most:
+        kept = lane.Bounded(most // 2)
+        with output.open("rb") as file:
+            while piece := file.read(1 << 20):
+                kept.add(piece)
+        output.write_bytes(kept.bytes())
 
 
 def stop(grace: float = 2.0) -> None:

@@ -11,7 +11,7 @@ import os
 import secrets
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from bot.errors import BadInputError, ConflictError, HoldfastError
 from bot.fleet.inventory import Inventory, as_dict, from_dict, narrowed, seals
 from bot.ports import Clock, Run
 from bot.runbook.disk import read_dir
+from bot.runbook.lint import other_strategies
 from bot.runbook.load import load
 from bot.runbook.model import Library
 from bot.runbook.override import override
@@ -109,6 +110,13 @@ class DiskSources:
         """Return the names of the playbooks that there are now."""
         root = self._config.path(self._config.playbooks)
         return frozenset(path.name for path in root.glob("*.y*ml") if path.is_file())
+
+    def other_strategies(self, names: Collection[str]) -> list[str]:
+        """Name the plays of these playbooks (``file: strategy``) that are not linear."""
+        root = self._config.path(self._config.playbooks)
+        files = [path for path in root.rglob("*.y*ml") if path.is_file()]
+        texts = {str(p.relative_to(root)): p.read_text(errors="replace") for p in files}
+        return other_strategies(texts, names)
 
     def tree(self) -> str:
         """Return the hash of the playbooks as they are now; hashed again only after a change."""

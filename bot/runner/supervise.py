@@ -134,6 +134,8 @@ def _supervise(
     # A hold is checked for days: a check that went well leaves nothing on the disk.
     if run.kind == "check" and not report.trouble:
         shutil.rmtree(directory, ignore_errors=True)
+    else:
+        ansible.settle(directory)
 
 
 def _refusal(site: Site, run: Run) -> str:

@@ -52,8 +52,16 @@ def _missing(site: Site, runbook: Runbook, mitigation: Mitigation) -> str:
     named = {probe, mitigation.playbook, mitigation.verify, mitigation.rollback} - {None}
     gone = sorted(str(name) for name in named - site.sources.playbooks())
     if not gone:
-        return ""
+        return _rushing(site, mitigation)
     return f"runbook {runbook.id} names playbooks that do not exist: {', '.join(gone)}"
+
+
+def _rushing(site: Site, mitigation: Mitigation) -> str:
+    """Name a strategy of a playbook that writes, other than linear; '' if there is none."""
+    writing = [n for n in (mitigation.playbook, mitigation.rollback) if n]
+    if other := site.sources.other_strategies(writing):
+        return f"a mitigation runs on linear only, and these plays do not: {', '.join(other)}"
+    return ""
 
 
 def targets(

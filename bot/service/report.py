@@ -17,6 +17,7 @@ from bot.rollout.outcome import (
     Seen,
     applied,
     exposure,
+    lanes,
     read_back,
     read_back_undone,
     rolled_back,
@@ -219,17 +220,20 @@ def _wave(_incident: Incident, report: Report) -> list[Draft]:
     drafts = [_failed(report, report.trouble)] if report.trouble else []
     number, attempt = run.spec.get("wave"), run.ident.rpartition(".")[2]
     cut = " (stopped)" if report.state == "cancelled" else ""
+    counts, fallbacks = lanes(outcomes)
     drafts.append(
         Draft(
             key=f"wave.{run.spec['proposal']}.{number}.{attempt}.finished",
             kind="wave.finished",
-            text=f"wave {number}{cut}: {_count(outcomes.values())}",
+            text=f"wave {number}{cut}: {_count(outcomes.values())}{_lanes(counts, fallbacks)}",
             data={
                 "proposal": run.spec["proposal"],
                 "digest": run.spec["digest"],
                 "wave": number,
                 "run": run.ident,
                 "lane": f"wave {number}",
+                "lanes": counts,
+                "fallbacks": fallbacks,
                 "purpose": run.spec["purpose"],
                 "outcomes": {h: s.as_dict() for h, s in outcomes.items()},
             },
@@ -245,6 +249,13 @@ def _written(report: Report, raw: Raw) -> Seen:
 def _count(seen: Any) -> str:
     counts = Counter(s.outcome.value for s in seen)
     return " · ".join(f"{n} {o.replace('_', ' ')}" for o, n in sorted(counts.items())) or "nobody"
+
+
+def _lanes(counts: Mapping[str, int], fallbacks: Mapping[str, Sequence[str]]) -> str:
+    """Say in words which lanes carried a wave, and why some hosts were not on the bulk lane."""
+    shown = " and ".join(f"{lane} lane {n}" for lane, n in sorted(counts.items()))
+    why = "; ".join(f"{reason}: {len(hosts)}" for reason, hosts in fallbacks.items())
+    return (f" · {shown}" if shown else "") + (f" ({why})" if why else "")
 
 
 def _retry(incident: Incident, report: Report) -> list[Draft]:

@@ -63,6 +63,10 @@ def test_an_oops_becomes_a_verified_mitigation_that_is_held(bot: Bot, hosts: Fle
     agree(bot, hosts)
     counts = bot.status()["hosts"]
     assert (counts["verified"], counts["not_applicable"]) == (4, 1)
+    assert bot.hosts()["web-01"]["lane"] == "bulk"
+    waves = [e for e in bot.timeline() if e["kind"] == "wave.finished"]
+    assert [set(e["data"]["lanes"]) for e in waves] == [{"bulk"}] * len(waves)
+    assert "bulk lane" in waves[0]["text"]
 
     hosts.reboot("db-01")
     assert hosts.read("db-01", KNOB) == "0"

@@ -33,7 +33,8 @@ def test_an_empty_file_is_all_defaults(file: Path):
     file.write_text("")
     config = load(file, {})
     assert config.approvals.required == 1
-    assert config.fleet.ssh_options[1:] == ["ServerAliveInterval=2", "ServerAliveCountMax=3"]
+    assert config.fleet.ssh_options[1:3] == ["ServerAliveInterval=2", "ServerAliveCountMax=3"]
+    assert config.fleet.ssh_options[3].startswith("KexAlgorithms=curve25519-sha256,")
     assert config.intake.host_labels == ["host", "hostname", "nodename", "node", "instance"]
 
 

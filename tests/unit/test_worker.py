@@ -93,6 +93,15 @@ def test_a_proposal_for_hosts_that_joined_is_not_made_again_when_it_was_rejected
     assert night.fleet["f"].writes == []
 
 
+@pytest.mark.parametrize("playbook", ["sysctl-set.yml", "sysctl-unset.yml"])
+def test_a_mitigation_that_would_not_be_linear_is_not_proposed(begin: Begin, playbook: str):
+    night = begin()
+    night.sources.rushing = {playbook}
+    night.go(lambda: any("runs on linear only" in line for line in night.story()))
+    assert not night.incident.proposals
+    assert any(f"{playbook}: free" in line for line in night.story())
+
+
 def test_a_wave_that_is_lost_is_read_back_and_only_the_rest_is_written_again(begin: Begin):
     night = begin()
     night.approve()

@@ -6,7 +6,7 @@ import pytest
 
 from bot.errors import BadInputError
 from bot.runbook.disk import read_dir
-from bot.runbook.lint import lint
+from bot.runbook.lint import lint, other_strategies
 from bot.runbook.load import load
 from tests.unit.runbook.texts import GOOD
 
@@ -65,7 +65,7 @@ def test_a_variable_that_a_playbook_does_not_declare_is_named():
     [
         ("hosts: all", "hosts: web", 2, "hosts is 'web', not 'all'"),
         ("  gather_facts: false\n", "", 1, "it gathers facts on every host"),
-        ("hosts: all", "hosts: all\n  strategy: free", 3, "strategy free goes on past the hosts"),
+        ("hosts: all", "hosts: all\n  strategy: free", 3, "strategy free: only linear stops at"),
         (
             "      check_mode: false",
             "      check_mode: false\n      ignore_errors: true",
@@ -129,3 +129,21 @@ def test_a_directory_is_read_with_its_texts_and_without_hidden_files(tmp_path):
 def test_a_directory_that_does_not_exist_is_said():
     with pytest.raises(BadInputError, match="no such directory"):
         read_dir(Path("/nonexistent/runbooks"))
+
+
+def test_a_strategy_of_a_playbook_that_only_reads_is_a_warning():
+    rushed = READ.replace("hosts: all", "hosts: all\n  strategy: host_pinned")
+    files = {**PLAYBOOKS, "pb/look.yml": rushed}
+    found = [p for p in lint(load({"a.yml": GOOD}), files) if "strategy" in p.what]
+    assert [p.warning for p in found] == [True]
+
+
+def test_other_strategies_are_found_in_imported_playbooks_too():
+    files = {
+        "a.yml": "- import_playbook: sub/../b.yml\n- hosts: all\n  strategy: linear\n",
+        "b.yml": "- hosts: all\n  strategy: free\n- import_playbook: a.yml\n",
+        "c.yml": "- hosts: all\n  strategy: '{{ fast }}'\n",
+    }
+    assert other_strategies(files, ["a.yml"]) == ["b.yml: free"]
+    assert other_strategies(files, ["c.yml"]) == ["c.yml: {{ fast }}"]
+    assert other_strategies(files, ["none.yml"]) == []

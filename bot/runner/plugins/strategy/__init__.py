@@ -1,0 +1,1 @@
+"""Strategies: in which order, and over which lane, tasks reach the hosts."""
