@@ -19,6 +19,7 @@ from bot.rollout.outcome import Raw
 MAIN = "holdfast-main.yml"
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK")
 MARK = '{"holdfast":'
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,7 @@ class Results:
     messages: dict[str, str] = field(default_factory=dict)
     skipped: set[str] = field(default_factory=set)
     times: dict[str, str] = field(default_factory=dict)
+    reached: set[str] = field(default_factory=set)
 
     def take(self, event: Mapping[str, Any]) -> bool:
         """Note one event. It runs in the reading thread, so it must be quick."""
@@ -50,6 +52,7 @@ class Results:
         host, result = data.get("host"), data.get("res") or {}
         if not host:
             return True
+        self._reach(host, result)
         match event.get("event"):
             case "runner_on_unreachable":
                 self._end(host, "unreachable", result)
@@ -63,6 +66,13 @@ class Results:
                 pass
         self._facts(host, result, str(event.get("created") or ""))
         return True
+
+    def _reach(self, host: str, result: Any) -> None:
+        """Note every host that a task was for, or was delegated to."""
+        self.reached.add(host)
+        delegated = result.get("_ansible_delegated_vars") if isinstance(result, dict) else None
+        if isinstance(delegated, dict):
+            self.reached |= {str(delegated.get("ansible_delegated_host") or host)}
 
     def _end(self, host: str, status: str, result: Mapping[str, Any]) -> None:
         self.status[host] = status
@@ -98,7 +108,7 @@ class Results:
 
     def strangers(self, approved: Sequence[str]) -> set[str]:
         """Return hosts that had an event and were not approved: never empty is a breach."""
-        return set(self.status) - set(approved) - {"localhost"}
+        return self.reached - set(approved) - LOCAL
 
 
 def _short(text: str, limit: int = 300) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import os
 import secrets
@@ -21,7 +22,7 @@ from bot.runbook.disk import read_dir
 from bot.runbook.load import load
 from bot.runbook.model import Library
 from bot.runbook.override import override
-from bot.runner import inventory, pin
+from bot.runner import ansible, inventory, pin, plays
 from bot.timeline.chain import canonical
 
 log = logging.getLogger(__name__)
@@ -116,6 +117,22 @@ class DiskSources:
     def pin_hosts(self, inventory: Inventory, hosts: Sequence[str]) -> str:
         """Keep a private copy of these hosts' connection variables and return its hash."""
         return pin.pin_data(_pinned(inventory, hosts), self._shelf)
+
+    def idle_plays(self, spec: Mapping[str, Any], hosts: Sequence[str]) -> list[str]:
+        """Return the plays of a run whose ``hosts:`` fits none of ``hosts``, as Ansible sees it."""
+        pinned = json.loads((self._shelf / f"{spec['inventory']}.json").read_text())
+        with tempfile.TemporaryDirectory() as scratch:
+            directory = Path(scratch)
+            pin.lay_out(spec["tree"], self._shelf, directory / "project")
+            job = ansible.Job(
+                directory=directory,
+                playbooks=tuple((str(name), phase) for name, phase in spec["playbooks"]),
+                hosts={host: pinned["hosts"][host] for host in hosts},
+                pools=pinned["pools"],
+                variables=spec["variables"],
+                fleet=self._config.fleet,
+            )
+            return plays.idle(job)
 
     def hosts_hash(self, inventory: Inventory, hosts: Sequence[str]) -> str:
         """Return the hash that ``pin_hosts`` would return, keeping nothing."""

@@ -21,7 +21,7 @@ from bot.config import FleetPart
 from bot.errors import ConflictError, HoldfastError, UnavailableError
 from bot.ports import Run
 from bot.proposal.content import digest
-from bot.runner import ansible
+from bot.runner import ansible, prometheus
 from bot.runner.pin import lay_out
 from bot.service.report import Report, record, refuse
 from bot.service.site import Site, refold
@@ -32,6 +32,11 @@ BEAT = 0.5
 LOCK = 60.0
 PATIENCE = 120.0
 SUBREAPER = 36
+HERE = {
+    "ansible_connection": "local",
+    "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+}
+"""How Ansible reaches the bot's own machine, for a check of a gate."""
 
 
 class Pulse:
@@ -155,6 +160,9 @@ def _carry_out(fleet: FleetPart, state: Path, directory: Path, run: Run, pulse: 
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         lay_out(spec["tree"], state / "pinned", directory / "project")
+        if spec.get("prometheus"):
+            answer = prometheus.ask(spec["prometheus"])
+            return Report(run=run, raws=(), answer=answer)
         job = _job(fleet, state, directory, run, spec)
         if not pulse.stopped:
             status = ansible.run(job, results)
@@ -169,6 +177,7 @@ def _carry_out(fleet: FleetPart, state: Path, directory: Path, run: Run, pulse: 
         raws=results.raws(run.hosts),
         state="cancelled" if stopped else "finished",
         trouble=stopped or trouble,
+        strangers=sorted(results.strangers(run.hosts)),
     )
 
 
@@ -176,10 +185,11 @@ def _job(
     fleet: FleetPart, state: Path, directory: Path, run: Run, spec: Mapping[str, Any]
 ) -> ansible.Job:
     pinned = json.loads((state / "pinned" / f"{spec['inventory']}.json").read_text())
+    here = run.kind == "ask" and run.hosts == ("localhost",)
     return ansible.Job(
         directory=directory,
         playbooks=tuple((str(name), phase) for name, phase in spec["playbooks"]),
-        hosts={host: pinned["hosts"][host] for host in run.hosts},
+        hosts={host: HERE if here else pinned["hosts"][host] for host in run.hosts},
         pools=pinned["pools"],
         variables=spec["variables"],
         fleet=fleet,

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from bot.incident.state import Exposure, Host, Incident, Outcome
-from bot.ports import Run
+from bot.incident.state import Answer, Exposure, Host, Incident, Outcome, ProposalState
+from bot.ports import Run, Transaction
+from bot.rollout.gate import checked
 from bot.rollout.outcome import (
     Raw,
     Seen,
@@ -31,12 +32,18 @@ STILL = timedelta(seconds=3)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """How a run ended: ``state`` is ``finished`` or ``cancelled``; ``trouble`` is for people."""
+    """How a run ended: ``state`` is ``finished`` or ``cancelled``; ``trouble`` is for people.
+
+    ``strangers`` are hosts that had an event although the run was not on them; ``answer`` is what
+    a Prometheus query came to.
+    """
 
     run: Run
     raws: Sequence[Raw]
     state: str = "finished"
     trouble: str = ""
+    strangers: Sequence[str] = ()
+    answer: Answer | None = None
 
 
 def record(site: Site, report: Report) -> None:
@@ -50,11 +57,42 @@ def record(site: Site, report: Report) -> None:
         incident = refold(tx, run.incident)
         drafts: list[Draft] = []
         if tx.finish(run.ident, report.state):
-            drafts = JUDGES[run.kind](incident, report)
+            drafts = JUDGES[run.kind](incident, report) + _breach(tx, incident, report)
         elif any(r.ident == run.ident and r.state == "lost" for r in tx.runs(run.incident)):
             drafts = [_late(report)]
         tx.append(run.incident, *drafts)
         tx.wake(run.incident, site.clock.now())
+
+
+def _breach(tx: Transaction, incident: Incident, report: Report) -> list[Draft]:
+    """Stop a rollout one of whose runs left its list of hosts: what else it does is not known."""
+    proposal = incident.proposals.get(str(report.run.spec.get("proposal", "")))
+    if not report.strangers or proposal is None:
+        return []
+    for run in tx.runs(incident.id):
+        if run.spec.get("proposal") == proposal.id:
+            tx.cancel(run.ident)
+    names = ", ".join(sorted(report.strangers)[:5])
+    why = (
+        f"BREACH: run {report.run.ident} reached {len(report.strangers)} hosts "
+        f"that are not on its list: {names}"
+    )
+    running = proposal.state is ProposalState.RUNNING
+    word, kind = ("halted", "rollout.halted") if running else ("aborted", "rollout.aborted")
+    return [
+        Draft(
+            key=f"breach.{report.run.ident}",
+            kind=kind,
+            text=f"{proposal.id} {word}: {why}. Read the playbook before anything else is run",
+            data={
+                "proposal": proposal.id,
+                "digest": proposal.digest,
+                "wave": report.run.spec.get("wave"),
+                "why": why,
+                "strangers": sorted(report.strangers),
+            },
+        )
+    ]
 
 
 def _late(report: Report) -> Draft:
@@ -280,6 +318,32 @@ def _updates(report: Report, changed: Mapping[str, Seen], lane: str) -> list[Dra
     ]
 
 
+def _asked(_incident: Incident, report: Report) -> list[Draft]:
+    """Say what a check of the gate answered, or that nobody answered it."""
+    spec = report.run.spec
+    proposal, wave, attempt, check = spec["asks"]
+    answer = report.answer or checked(report.raws)
+    if answer is None or report.state == "cancelled" or (_silent(report) and not report.answer):
+        return [_failed(report, report.trouble or "no host could be reached to ask it")]
+    word = "passes" if answer.ok else "does not pass"
+    return [
+        Draft(
+            key=f"asked.{proposal}.{wave}.{attempt}.{check}",
+            kind="gate.checked",
+            text=f"check '{spec['title']}' {word}: {answer.sentence}",
+            data={
+                "proposal": proposal,
+                "wave": wave,
+                "check": check,
+                "title": spec["title"],
+                "ok": answer.ok,
+                "why": answer.sentence,
+                "run": report.run.ident,
+            },
+        )
+    ]
+
+
 JUDGES: Mapping[str, Callable[[Incident, Report], list[Draft]]] = MappingProxyType(
     {
         "probe": _probe,
@@ -288,6 +352,7 @@ JUDGES: Mapping[str, Callable[[Incident, Report], list[Draft]]] = MappingProxyTy
         "retry": _retry,
         "readback": _reading,
         "check": _reading,
+        "ask": _asked,
     }
 )
 
