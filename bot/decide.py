@@ -18,7 +18,7 @@ from bot.incident.state import (
 )
 from bot.ports import Run
 from bot.rollout.gate import judge, proven
-from bot.rollout.plan import SHARD, blocked, remaining, room, upcoming
+from bot.rollout.plan import SHARD, Traffic, blocked, remaining, room, upcoming
 
 MAX_ATTEMPTS = 3
 CANARIES = 5
@@ -191,9 +191,14 @@ def _retried(runs: Sequence[Run]) -> set[str]:
     return {h for r in runs if r.state in LIVE and r.kind == "retry" for h in r.hosts}
 
 
-def _flying(runs: Sequence[Run]) -> set[str]:
-    """Return the hosts that some run is writing to, or is about to."""
-    return {h for r in runs if r.state in LIVE and r.spec.get("purpose") for h in r.hosts}
+def _traffic(proposal: Proposal, runs: Sequence[Run], going: Collection[str] = ()) -> Traffic:
+    """Return where runs write; ``going`` are hosts of runs that are started at this very look."""
+    writes = [r for r in runs if r.spec.get("purpose")]
+    ours = [r for r in writes if r.spec.get("proposal") == proposal.id]
+    return Traffic(
+        flying=frozenset(going) | {h for r in writes if r.state in LIVE for h in r.hosts},
+        written=frozenset(going) | {h for r in ours for h in r.hosts},
+    )
 
 
 def _touch(
@@ -211,10 +216,10 @@ def _touch(
     before = sum(1 for w in proposal.waves if w.number == first.wave)
     if not hosts:
         return [replace(first, part=before + 1)]
-    flying = _flying(runs)
-    free = room(incident, proposal, hosts, flying)
+    traffic = _traffic(proposal, runs)
+    free = room(incident, proposal, hosts, traffic)
     if not free:
-        return [] if flying else _stalled(incident, proposal, runs, first, hosts, now)
+        return [] if traffic.flying else _stalled(incident, proposal, runs, first, hosts, now)
     shard = int(proposal.content["waves"].get("shard", SHARD))
     pieces = [tuple(free[at : at + shard]) for at in range(0, len(free), shard)]
     rest = replace(first, planned=(), owed=())
@@ -233,7 +238,7 @@ def _stalled(
     now: datetime,
 ) -> list[Action]:
     """Halt if a pool lets no host be touched and none that is away could change that, or did."""
-    block = blocked(incident, proposal, hosts)
+    block = blocked(incident, proposal, hosts, _traffic(proposal, runs))
     if block is None:
         return []
     ended = [r.finished_at for r in runs if r.spec.get("purpose") and r.finished_at is not None]
@@ -417,7 +422,7 @@ def _keep(
         down = tuple(h.name for h in ready)
         actions.append(Action(verb="readback", proposal=rollout.id, hosts=down))
     elif writes:
-        names = room(incident, rollout, [h.name for h in ready], _flying(runs) | set(going))
+        names = room(incident, rollout, [h.name for h in ready], _traffic(rollout, runs, going))
         actions += _retries(rollout, [incident.host(name) for name in names])
     return actions + _checks(incident, rollout, runs, now)
 

@@ -31,6 +31,17 @@ class NextWave:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """The writes of a rollout: hosts that runs are at or about to be at, and all there ever were.
+
+    A run that did not reach its host counts as well: it may have lost it in the middle.
+    """
+
+    flying: frozenset[str] = frozenset()
+    written: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """Why no host may be touched now; ``forever``: not even if every host came back."""
 
@@ -132,17 +143,17 @@ def remaining(incident: Incident, runs: Sequence[Wave], busy: Collection[str] = 
 
 
 def room(
-    incident: Incident, proposal: Proposal, names: Sequence[str], flying: Collection[str]
+    incident: Incident, proposal: Proposal, names: Sequence[str], traffic: Traffic
 ) -> list[str]:
-    """Return those of ``names``, in order, that may be touched now besides the hosts ``flying``.
+    """Return those of ``names``, in order, that may be touched now besides those in flight.
 
     ``max_parallel`` caps how many hosts are touched at the same time, and ``min_survivors`` how
     far a pool may sink.
     """
     plan = proposal.content["waves"]
     cap = plan.get("max_parallel")
-    free = len(names) if cap is None else max(0, cap - len(set(flying)))
-    pools = [_Pool(incident, proposal, name, set(flying)) for name in plan.get("pools", {})]
+    free = len(names) if cap is None else max(0, cap - len(traffic.flying))
+    pools = [_Pool(incident, proposal, name, traffic) for name in plan.get("pools", {})]
     taken: list[str] = []
     for name in names:
         concerned = [pool for pool in pools if name in pool.survivors]
@@ -153,12 +164,13 @@ def room(
     return taken
 
 
-def blocked(incident: Incident, proposal: Proposal, names: Sequence[str]) -> Block | None:
+def blocked(
+    incident: Incident, proposal: Proposal, names: Sequence[str], traffic: Traffic
+) -> Block | None:
     """Say which pool keeps every one of ``names`` from being touched while no run is under way."""
-    pools = [
-        _Pool(incident, proposal, p, set()) for p in proposal.content["waves"].get("pools", {})
-    ]
-    held = [pool for pool in pools if pool.spare <= 0 and pool.survivors & set(names)]
+    pools = proposal.content["waves"].get("pools", {})
+    found = [_Pool(incident, proposal, name, traffic) for name in pools]
+    held = [pool for pool in found if pool.spare <= 0 and pool.survivors & set(names)]
     if not held:
         return None
     pool = min(held, key=lambda p: p.best)
@@ -176,19 +188,16 @@ class _Pool:
     ``spare`` of them may be touched now; ``best``: could be, if every host that is away came back.
     """
 
-    def __init__(
-        self, incident: Incident, proposal: Proposal, name: str, flying: Collection[str]
-    ) -> None:
+    def __init__(self, incident: Incident, proposal: Proposal, name: str, traffic: Traffic) -> None:
         plan = proposal.content["waves"]
         members = plan["pools"][name]
-        touched = {h for w in proposal.waves for h in w.hosts}
         rows = {h: incident.hosts.get(h) or Host(name=h) for h in members}
         self.name, self.size = name, len(members)
         self.needed = survivors_needed(plan["min_survivors"], len(members))
         self.survivors = {
             h
             for h, host in rows.items()
-            if h not in flying and not host.down and _unharmed(proposal, host, touched)
+            if h not in traffic.flying and not host.down and _unharmed(host, traffic)
         }
         self.best = sum(host.outcome not in STUCK for host in rows.values()) - self.needed
 
@@ -202,10 +211,8 @@ def survivors_needed(limit: int | str, size: int) -> int:
     return ceil(size * float(limit.rstrip("%")) / 100) if isinstance(limit, str) else limit
 
 
-def _unharmed(proposal: Proposal, host: Host, touched: Collection[str]) -> bool:
+def _unharmed(host: Host, traffic: Traffic) -> bool:
     """Say whether a host came out well, or was not touched by this rollout."""
     if host.outcome in WELL:
         return True
-    since, at = proposal.started_at, host.applied_at
-    had = at is not None and since is not None and at >= since
-    return host.outcome is Outcome.OWED and host.name not in touched and not had
+    return host.outcome is Outcome.OWED and host.name not in traffic.written

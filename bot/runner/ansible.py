@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,11 +68,11 @@ class Results:
         return True
 
     def _reach(self, host: str, result: Any) -> None:
-        """Note every host that a task was for, or was delegated to."""
+        """Note every host that a task was for, and the address of whom it was delegated to."""
         self.reached.add(host)
         delegated = result.get("_ansible_delegated_vars") if isinstance(result, dict) else None
-        if isinstance(delegated, dict):
-            self.reached |= {str(delegated.get("ansible_delegated_host") or host)}
+        if isinstance(delegated, dict) and delegated.get("ansible_host"):
+            self.reached.add(str(delegated["ansible_host"]))
 
     def _end(self, host: str, status: str, result: Mapping[str, Any]) -> None:
         self.status[host] = status
@@ -106,8 +106,11 @@ class Results:
             for host in approved
         ]
 
-    def strangers(self, approved: Sequence[str]) -> set[str]:
-        """Return hosts that had an event and were not approved: never empty is a breach."""
+    def strangers(self, approved: Collection[str]) -> set[str]:
+        """Return hosts that had an event and were not approved: never empty is a breach.
+
+        ``approved`` are names, and addresses to which a task may be delegated.
+        """
         return self.reached - set(approved) - LOCAL
 
 

@@ -57,7 +57,9 @@ def record(site: Site, report: Report) -> None:
         incident = refold(tx, run.incident)
         drafts: list[Draft] = []
         if tx.finish(run.ident, report.state):
-            drafts = JUDGES[run.kind](incident, report) + _breach(tx, incident, report)
+            drafts = _breach(tx, incident, report)
+            if run.spec.get("proposal") or not drafts:
+                drafts = JUDGES[run.kind](incident, report) + drafts
         elif any(r.ident == run.ident and r.state == "lost" for r in tx.runs(run.incident)):
             drafts = [_late(report)]
         tx.append(run.incident, *drafts)
@@ -66,17 +68,19 @@ def record(site: Site, report: Report) -> None:
 
 def _breach(tx: Transaction, incident: Incident, report: Report) -> list[Draft]:
     """Stop a rollout one of whose runs left its list of hosts: what else it does is not known."""
-    proposal = incident.proposals.get(str(report.run.spec.get("proposal", "")))
-    if not report.strangers or proposal is None:
+    if not report.strangers:
         return []
-    for run in tx.runs(incident.id):
-        if run.spec.get("proposal") == proposal.id:
-            tx.cancel(run.ident)
     names = ", ".join(sorted(report.strangers)[:5])
     why = (
         f"BREACH: run {report.run.ident} reached {len(report.strangers)} hosts "
         f"that are not on its list: {names}"
     )
+    proposal = incident.proposals.get(str(report.run.spec.get("proposal", "")))
+    if proposal is None:
+        return [_failed(report, why)]
+    for run in tx.runs(incident.id):
+        if run.spec.get("proposal") == proposal.id:
+            tx.cancel(run.ident)
     running = proposal.state is ProposalState.RUNNING
     word, kind = ("halted", "rollout.halted") if running else ("aborted", "rollout.aborted")
     return [
