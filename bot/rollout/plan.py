@@ -207,8 +207,14 @@ class _Pool:
 
 
 def survivors_needed(limit: int | str, size: int) -> int:
-    """Return how many of a pool's ``size`` hosts have to survive; a percentage is rounded up."""
-    return ceil(size * float(limit.rstrip("%")) / 100) if isinstance(limit, str) else limit
+    """Return how many of a pool's ``size`` hosts have to survive.
+
+    A percentage is rounded up, and always lets one host go: else small pools could never be
+    treated.
+    """
+    if isinstance(limit, str):
+        return max(0, min(size - 1, ceil(size * float(limit.rstrip("%")) / 100)))
+    return limit
 
 
 def _unharmed(host: Host, traffic: Traffic) -> bool:

@@ -12,7 +12,7 @@ from bot.errors import BadInputError, HoldfastError
 from bot.incident.state import Exposure, Incident, Outcome, Request
 from bot.ports import Run, Transaction
 from bot.proposal.content import blast_radius, digest
-from bot.rollout.plan import SHARD, order, sizes
+from bot.rollout.plan import SHARD, order, sizes, survivors_needed
 from bot.runbook.model import Mitigation, Prometheus, Rollout, Runbook, resolved
 from bot.service.knowledge import find, mitigation_of
 from bot.service.site import Site
@@ -190,6 +190,7 @@ def _content(site: Site, incident: Incident, asked: Request) -> dict[str, Any]:
             next="set it in the inventory, on hosts or groups, or mend spread",
         )
     queue = order(listed, rule.order)
+    _spared(rule, queue, inventory.pools)
     rolling_back = asked.rollback_of is not None
     write = mitigation.rollback if rolling_back else mitigation.playbook
     return {
@@ -291,6 +292,19 @@ def _place(rule: Rollout, name: str, variables: Mapping[str, Any]) -> dict[str, 
             )
         place["domain"] = None if domain is None else str(domain)
     return place
+
+
+def _spared(rule: Rollout, queue: Sequence[str], pools: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a number of survivors that a pool does not have to spare, before anybody approves."""
+    for pool, members in pools.items():
+        needed = survivors_needed(rule.min_survivors, len(members))
+        if needed >= len(members) and set(members) & set(queue):
+            raise BadInputError(
+                f"min_survivors is {rule.min_survivors}, and the pool has {len(members)} hosts: "
+                "none of them could ever be touched",
+                where=f"pool {pool}",
+                next="lower it in the runbook, or give a percentage",
+            )
 
 
 def _gate(site: Site, mitigation: Mitigation) -> dict[str, Any]:

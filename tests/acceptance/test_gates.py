@@ -101,7 +101,7 @@ def site(hosts: Fleet, tmp_path: Path, metrics: Metrics) -> Iterator[Bot]:
     mitigation["rollout"] = {
         "order": "loaded-last",
         "spread": "rack",
-        "min_survivors": 1,
+        "min_survivors": "30%",
         "max_parallel": 2,
     }
     mitigation["gate"] |= {

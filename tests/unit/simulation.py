@@ -75,7 +75,10 @@ class Flight:
 
 
 class Simulation:
-    """One rollout, from its start on, over ``machines``; ``waves`` and ``gate`` are approved."""
+    """One rollout, from its start on, over ``machines``; ``waves`` and ``gate`` are approved.
+
+    The fleet has one more host, ``outside``, which was probed and is not on the approved list.
+    """
 
     def __init__(
         self,
@@ -89,8 +92,10 @@ class Simulation:
     ) -> None:
         self.machines = {m.name: m for m in machines}
         self.chance, self.slow, self.dying = chance, slow, dying
-        log = Log([m.name for m in machines]).opened().back(machines[0].name).requested().probed()
+        names = [*(m.name for m in machines), "outside"]
+        log = Log(names).opened().back(machines[0].name).requested().probed()
         rows = {m.name: {"exposure": "exposed", "value": "1", "domain": m.rack} for m in machines}
+        self.machines["outside"] = Machine(name="outside", pool="p0")
         log.proposed(waves={"order": sorted(rows), **waves}, gate=gate, hosts=rows).started()
         self.entries = list(log.entries)
         self.now = log.now
