@@ -129,3 +129,11 @@ def test_a_directory_is_read_with_its_texts_and_without_hidden_files(tmp_path):
 def test_a_directory_that_does_not_exist_is_said():
     with pytest.raises(BadInputError, match="no such directory"):
         read_dir(Path("/nonexistent/runbooks"))
+
+
+def test_a_check_playbook_is_looked_for_and_needs_no_variable_of_the_mitigation():
+    check = "    gate: {checks: [{title: is it well, playbook: look.yml}]}\n    risk: low"
+    text = GOOD.replace("    risk: low", check)
+    assert "a.yml:14: there is no playbook 'look.yml'" in said(text)[0]
+    plain = READ.replace('  vars: {key: "", value: ""}\n', "").replace(" {{ key | quote }}", "")
+    assert [str(p) for p in lint(load({"a.yml": text}), {**PLAYBOOKS, "pb/look.yml": plain})] == []
