@@ -92,7 +92,7 @@ def due(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo) ->
     rollout = incident.rollout
     if rollout is not None and not rollout.authority_ended:
         waits += [_retry_at(h, runs, tempo) for h in _owed(incident, rollout)]
-        waits += [w.soaks_until for w in rollout.last_wave if w.soaks_until is not None]
+        waits += [w.soaks_until for w in rollout.open_wave if w.soaks_until is not None]
         if incident.hold.state == "active":
             waits.append(_check_at(incident, rollout, runs))
     live = any(r.state in LIVE for r in runs)
@@ -164,8 +164,7 @@ def _roll(
     incident: Incident, proposal: Proposal, runs: Sequence[Run], now: datetime
 ) -> list[Action]:
     """Take the rollout one step on: wait, read back, judge the gate, next wave, or done."""
-    wave = proposal.last_wave
-    ours = {w.run for w in wave} if wave and not wave[-1].passed else set()
+    ours = {w.run for w in proposal.open_wave}
     if any(r.kind == "wave" and r.state in LIVE and r.ident not in ours for r in runs):
         return []
     if ours:
@@ -254,7 +253,7 @@ def _under_way(
     incident: Incident, proposal: Proposal, runs: Sequence[Run], now: datetime
 ) -> list[Action]:
     """See to a wave that has begun: its lost hosts, its further runs, then its gate."""
-    wave = proposal.last_wave
+    wave = proposal.open_wave
     ended = all(w.finished_at is not None for w in wave)
     if ended and (first := _in_doubt(incident, proposal, runs, now)) is not None:
         return first
@@ -279,7 +278,7 @@ def _in_doubt(
     incident: Incident, proposal: Proposal, runs: Sequence[Run], now: datetime
 ) -> list[Action] | None:
     """Read hosts of unknown fate back, and touch again what a lost run left. None: nothing is."""
-    wave = proposal.last_wave
+    wave = proposal.open_wave
     hosts = tuple(dict.fromkeys(h for w in wave for h in w.hosts))
     since = max(w.finished_at for w in wave if w.finished_at is not None)
     unknown = tuple(h for h in hosts if incident.host(h).outcome is Outcome.UNKNOWN)
@@ -311,7 +310,7 @@ def _gate(
     incident: Incident, proposal: Proposal, runs: Sequence[Run], why: str, now: datetime
 ) -> list[Action]:
     """Let a wave that kept its limits through its gate: soak, then ask every check."""
-    wave, rule = proposal.last_wave[-1], proposal.content["gate"]
+    wave, rule = proposal.open_wave[-1], proposal.content["gate"]
     step = Action(verb="pass", proposal=proposal.id, wave=wave.number, attempt=wave.attempt)
     soak = float(rule.get("soak_seconds", 0))
     if soak and wave.number == 1 and len(proposal.content["waves"]["sizes"]) > 1:
@@ -336,7 +335,7 @@ def _askable(incident: Incident, proposal: Proposal, check: Mapping[str, Any]) -
     if check["playbook"] is None or check["where"] == "localhost":
         return ("localhost",)
     done = SETTLED | {Outcome.ROLLED_BACK}
-    hosts = dict.fromkeys(h for w in proposal.last_wave for h in w.hosts)
+    hosts = dict.fromkeys(h for w in proposal.open_wave for h in w.hosts)
     return tuple(h for h in hosts if incident.host(h).outcome in done)
 
 
@@ -370,7 +369,7 @@ def _nobody(
 
     Once it is, hosts that vanish are counted by the gate and owed like any other.
     """
-    wave = proposal.last_wave
+    wave = proposal.open_wave
     hosts = {h for w in wave for h in w.hosts}
     if (
         proven(incident, proposal)
@@ -434,13 +433,13 @@ def _strays(
     incident: Incident, rollout: Proposal, runs: Sequence[Run], busy: set[str]
 ) -> list[Action]:
     """Read back hosts of unknown fate that no wave is waiting for (after an abort, a retry)."""
-    open_wave = {h for w in rollout.last_wave for h in w.hosts} if _wave_open(rollout) else set()
+    in_wave = {h for w in rollout.open_wave for h in w.hosts} if _wave_open(rollout) else set()
     stray = tuple(
         h
         for h in rollout.hosts
         if incident.host(h).outcome is Outcome.UNKNOWN
         and h not in busy
-        and h not in open_wave
+        and h not in in_wave
         and _read_backs(incident.host(h), runs) < MAX_ATTEMPTS
     )
     return [Action(verb="readback", proposal=rollout.id, hosts=stray)] if stray else []
@@ -454,17 +453,16 @@ def _read_backs(host: Host, runs: Sequence[Run]) -> int:
 
 
 def _wave_open(rollout: Proposal) -> bool:
-    running = rollout.state is ProposalState.RUNNING
-    return running and bool(rollout.waves) and not rollout.waves[-1].passed
+    return rollout.state is ProposalState.RUNNING and bool(rollout.open_wave)
 
 
 def _unjudged(incident: Incident, rollout: Proposal) -> bool:
     """Say whether a wave has broken its limits, or waits for its gate: meanwhile nobody writes."""
     if not _wave_open(rollout):
         return False
-    left = remaining(incident, rollout.last_wave)
-    whole = all(w.finished_at is not None for w in rollout.last_wave) and not left
-    return whole or not judge(incident, rollout, rollout.last_wave, len(left)).ok
+    left = remaining(incident, rollout.open_wave)
+    whole = all(w.finished_at is not None for w in rollout.open_wave) and not left
+    return whole or not judge(incident, rollout, rollout.open_wave, len(left)).ok
 
 
 def _pending(incident: Incident, rollout: Proposal) -> Iterable[Host]:

@@ -230,12 +230,12 @@ class Proposal:
         return str(self.content.get("purpose", "mitigate"))
 
     @property
-    def last_wave(self) -> tuple[Wave, ...]:
-        """The runs of the newest attempt of the newest wave; () before the first."""
+    def open_wave(self) -> tuple[Wave, ...]:
+        """The runs of the newest attempt of the newest wave that have not passed their gate."""
         if not self.waves:
             return ()
         newest = (self.waves[-1].number, self.waves[-1].attempt)
-        return tuple(w for w in self.waves if (w.number, w.attempt) == newest)
+        return tuple(w for w in self.waves if (w.number, w.attempt) == newest and not w.passed)
 
 
 @dataclass(slots=True, kw_only=True)

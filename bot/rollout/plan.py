@@ -123,7 +123,8 @@ def upcoming(incident: Incident, proposal: Proposal, busy: Collection[str] = ())
     if number < total:
         size = plan["sizes"][number - 1]
         return NextWave(number=number, last=False, hosts=tuple(up[:size]), owed=())
-    down = tuple(h for h in left if h not in set(up))
+    live = set(up)
+    down = tuple(h for h in left if h not in live)
     return NextWave(number=number, last=True, hosts=tuple(up), owed=down)
 
 

@@ -78,12 +78,13 @@ def _breach(tx: Transaction, incident: Incident, report: Report) -> list[Draft]:
     proposal = incident.proposals.get(str(report.run.spec.get("proposal", "")))
     if proposal is None:
         return [_failed(report, why)]
-    for run in tx.runs(incident.id):
-        if run.spec.get("proposal") == proposal.id:
-            tx.cancel(run.ident)
+    others = [r for r in tx.runs(incident.id) if r.spec.get("proposal") == proposal.id]
+    for run in others:
+        tx.cancel(run.ident)
     running = proposal.state is ProposalState.RUNNING
     word, kind = ("halted", "rollout.halted") if running else ("aborted", "rollout.aborted")
     return [
+        *(_unrun(r) for r in others if r.kind == "wave" and r.state == "queued"),
         Draft(
             key=f"breach.{report.run.ident}",
             kind=kind,
@@ -95,7 +96,7 @@ def _breach(tx: Transaction, incident: Incident, report: Report) -> list[Draft]:
                 "why": why,
                 "strangers": sorted(report.strangers),
             },
-        )
+        ),
     ]
 
 
@@ -401,20 +402,22 @@ def refuse(site: Site, run: Run, why: str) -> None:
     """
     drafts = [_failed(Report(run=run, raws=()), why)]
     if run.kind == "wave":
-        drafts.append(
-            Draft(
-                key=f"unrun.{run.ident}",
-                kind="wave.lost",
-                text=f"wave {run.spec['wave']} was not carried out and touched nothing",
-                data={
-                    "run": run.ident,
-                    "proposal": run.spec["proposal"],
-                    "wave": run.spec["wave"],
-                    "hosts": [],
-                },
-            )
-        )
+        drafts.append(_unrun(run))
     with site.store.transaction(run.incident) as tx:
         if tx.finish(run.ident, "cancelled"):
             tx.append(run.incident, *drafts)
         tx.wake(run.incident, site.clock.now())
+
+
+def _unrun(run: Run) -> Draft:
+    return Draft(
+        key=f"unrun.{run.ident}",
+        kind="wave.lost",
+        text=f"wave {run.spec['wave']} was not carried out and touched nothing",
+        data={
+            "run": run.ident,
+            "proposal": run.spec["proposal"],
+            "wave": run.spec["wave"],
+            "hosts": [],
+        },
+    )

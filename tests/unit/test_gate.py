@@ -85,15 +85,15 @@ def test_limits_are_over_all_runs_of_a_wave():
     log.add("wave.finished", {**first, "run": "w1", "outcomes": {"a": owed, "b": owed}})
     incident = log.fold()
     proposal = incident.proposals["P-1"]
-    broken = judge(incident, proposal, proposal.last_wave, left=1)
+    broken = judge(incident, proposal, proposal.open_wave, left=1)
     assert not broken.ok
     assert broken.sentence == "2 of 4 hosts vanished during the wave (limit 1): a, b"
     good = {"outcome": "verified", "boot_id": "x", "value": "0"}
     log.add("wave.finished", {**first, "run": "w2", "outcomes": {"c": good}})
     incident = log.fold()
     proposal = incident.proposals["P-1"]
-    assert [w.results for w in proposal.last_wave] == [
+    assert [w.results for w in proposal.open_wave] == [
         {"a": "owed", "b": "owed"},
         {"c": "verified"},
     ]
-    assert not judge(incident, proposal, proposal.last_wave).ok
+    assert not judge(incident, proposal, proposal.open_wave).ok

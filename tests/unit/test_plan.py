@@ -114,11 +114,11 @@ def test_what_is_left_of_a_wave_is_what_no_run_took_and_is_up():
     planned = {"proposal": "P-1", "wave": 1, "run": "w1", "hosts": ["a"], "planned": list("abcd")}
     begun.add("wave.started", {**planned, "attempt": 1}).crash("b")
     incident = begun.fold()
-    wave = incident.proposals["P-1"].last_wave
+    wave = incident.proposals["P-1"].open_wave
     assert remaining(incident, wave, busy={"c"}) == ["d"]
 
 
-def test_what_a_halted_last_wave_did_not_touch_is_a_wave_again():
+def test_what_a_halted_open_wave_did_not_touch_is_a_wave_again():
     begun = log(sizes=[6], rule=["100%"])
     planned = {"proposal": "P-1", "wave": 1, "run": "w1", "hosts": ["a"], "planned": list("abcd")}
     begun.add("wave.started", {**planned, "attempt": 1}).ended(1, a="failed")
