@@ -55,10 +55,13 @@ STRANGER = """\
 
 
 class Metrics:
-    """A server with Prometheus' instant query; ``value`` is what every query comes to."""
+    """A server with Prometheus' instant query; ``value`` is what every query comes to.
+
+    Without a value it answers as a proxy does whose Prometheus is away.
+    """
 
     def __init__(self) -> None:
-        self.value = 0.0
+        self.value: float | None = 0.0
         metrics = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -66,8 +69,8 @@ class Metrics:
                 sample = {"metric": {}, "value": [1700000000, str(metrics.value)]}
                 data = {"resultType": "vector", "result": [sample]}
                 body = json.dumps({"status": "success", "data": data}).encode()
-                known = self.path.startswith("/api/v1/query?query=")
-                self.send_response(200 if known else 404)
+                known = self.path.startswith("/api/v1/query?query=") and metrics.value is not None
+                self.send_response(200 if known else 503)
                 self.end_headers()
                 self.wfile.write(body if known else b"")
 
@@ -173,7 +176,7 @@ def test_a_check_halts_and_a_commander_lets_it_go_on(site: Bot, hosts: Fleet, me
 def test_a_query_that_nobody_answers_halts_and_the_rollout_is_taken_back(
     site: Bot, hosts: Fleet, metrics: Metrics
 ):
-    metrics.server.server_close()
+    metrics.value = None
     site.start()
     token = site.tokens("dana", "alex")
     crash(site, "web-01")
@@ -181,7 +184,7 @@ def test_a_query_that_nobody_answers_halts_and_the_rollout_is_taken_back(
     site.cli("approve", "P-1", token=token["dana"])
     site.proposal("halted", seconds=PATIENCE)
     (halt,) = entries(site, "rollout.halted")
-    assert "not answered" in halt["text"]
+    assert "HTTP 503 without JSON" in halt["text"]
     assert site.cli("rollback", "P-1", token=token["alex"]).returncode == 0
     wait_for(lambda: site.status()["proposals"][-1]["id"] == "P-2", PATIENCE, site.log)
     assert [p["state"] for p in site.status()["proposals"]] == ["halted", "open"]
@@ -242,7 +245,7 @@ def test_a_query_is_asked_over_http_and_held_against_its_bounds(
 
 def test_a_query_that_cannot_be_asked_does_not_pass(metrics: Metrics):
     lost = prometheus.ask({"url": f"{metrics.url}/nowhere", "query": "up", "max": 1})
-    assert (lost.ok, "HTTP 404 without JSON" in lost.sentence) == (False, True)
+    assert (lost.ok, "HTTP 503 without JSON" in lost.sentence) == (False, True)
     gone = prometheus.ask({"url": f"http://127.0.0.1:{free_port()}", "query": "up", "max": 1})
     assert (gone.ok, "not answered" in gone.sentence) == (False, True)
 
