@@ -226,12 +226,23 @@ def _started(incident: Incident, entry: Entry) -> None:
         _end_authority(incident, undone, "rolled back")
         if undone in incident.proposals and incident.proposals[undone].state in UNFINISHED:
             _move(incident.proposals[undone], ProposalState.ABORTED, "rolled back", entry)
+        _spare_untouched(incident, proposal, undone)
     for name, planned in proposal.content["hosts"].items():
         host = incident.host(name)
         na = planned["exposure"] == Exposure.NOT_APPLICABLE
         host.outcome = Outcome.NOT_APPLICABLE if na else Outcome.OWED
         host.reason = planned.get("reason", "") if na else "not reached yet"
         host.at, host.lane, host.drifted = entry.at, "plan", False
+
+
+def _spare_untouched(incident: Incident, rollback: Proposal, undone: str) -> None:
+    """Owe nothing any more to hosts that the undone rollout never came to."""
+    old = incident.proposals.get(undone)
+    for name in old.hosts if old is not None else ():
+        host = incident.host(name)
+        untouched = host.outcome is Outcome.OWED and host.lane == "plan"
+        if untouched and name not in rollback.content["hosts"]:
+            host.outcome, host.reason = None, "never touched"
 
 
 def _wave_started(incident: Incident, entry: Entry) -> None:

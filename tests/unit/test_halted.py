@@ -80,6 +80,7 @@ def test_it_is_taken_back_by_a_proposal_of_its_own(night: Night):
     night.go(lambda: night.state("P-2") == "running")
     assert night.state() == "aborted"
     assert night.incident.proposals["P-1"].authority_ended == "rolled back"
+    assert [night.outcomes()[h] for h in "cde"] == ["None"] * 3
 
 
 def test_while_its_rollback_waits_it_can_still_go_on_and_then_ends_with_it(night: Night):
