@@ -153,7 +153,7 @@ class Simulation:
         plan = [(begin + timedelta(seconds=self.chance.randrange(self.slow)), h) for h in run.hosts]
         dies = None
         if run.spec.get("purpose") and self.chance.random() < self.dying:
-            dies = begin + timedelta(seconds=self.chance.randrange(self.slow))
+            dies = begin + timedelta(seconds=self.chance.randrange(self.slow + 1))
         self.flights[run.ident] = Flight(run=run, plan=plan, dies=dies)
 
     # How time passes
