@@ -52,6 +52,7 @@ def build(config: Config) -> App:
         required=config.approvals.required,
         expiry=config.approvals.expiry,
         hold_interval=config.hold.interval,
+        prometheus_url=config.gate.prometheus_url,
         host_labels=config.intake.host_labels,
     )
     slack = {part.slack: key for key, part in config.people.items() if part.slack}

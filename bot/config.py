@@ -99,6 +99,21 @@ class RetryPart(_Part):
     max: Duration = 300.0
 
 
+def _server(value: str | None) -> str | None:
+    """Take the URL of a server; it enters proposals, so it may hold no password."""
+    if value is None or re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", value):
+        return value and value.rstrip("/")
+    raise ValueError(
+        f"{value!r} is no plain URL such as http://prometheus:9090, without a password"
+    )
+
+
+class GatePart(_Part):
+    """What the gates of rollouts may ask."""
+
+    prometheus_url: Annotated[str | None, AfterValidator(_server)] = None
+
+
 class HoldPart(_Part):
     """Overrides every runbook's check interval, where the site wants another."""
 
@@ -145,6 +160,7 @@ class Config(_Part):
     people: dict[str, PersonPart] = Field(default_factory=dict)
     approvals: ApprovalPart = ApprovalPart()
     retry: RetryPart = RetryPart()
+    gate: GatePart = GatePart()
     hold: HoldPart = HoldPart()
     intake: IntakePart = IntakePart()
     slack: SlackPart = SlackPart()

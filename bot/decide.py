@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from bot.incident.state import (
     QUIET,
@@ -14,14 +16,15 @@ from bot.incident.state import (
     Proposal,
     ProposalState,
     Request,
-    Wave,
 )
 from bot.ports import Run
 from bot.rollout.gate import judge, proven
-from bot.rollout.plan import upcoming
+from bot.rollout.plan import SHARD, Traffic, blocked, remaining, room, upcoming
 
 MAX_ATTEMPTS = 3
 CANARIES = 5
+STALL = timedelta(minutes=10)
+"""How long a rollout waits for hosts of a pool to come back before it says that it cannot go on."""
 LIVE = frozenset({"queued", "running"})
 EPOCH = datetime.fromtimestamp(0, UTC)
 SETTLED = frozenset({Outcome.VERIFIED, Outcome.APPLIED})
@@ -38,15 +41,22 @@ class Tempo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """One thing that is due. ``verb`` names the row of the worker's table that carries it out."""
+    """One thing that is due. ``verb`` names the row of the worker's table that carries it out.
+
+    A wave may have several runs: ``part`` counts them, ``planned`` (with the first run of an
+    ``attempt``) are all hosts that they will share. ``check`` is a check's place in the gate.
+    """
 
     verb: str
     proposal: str = ""
     request: int = 0
     wave: int = 0
     attempt: int = 1
+    part: int = 1
+    check: int = 0
     hosts: tuple[str, ...] = ()
     owed: tuple[str, ...] = ()
+    planned: tuple[str, ...] = ()
     purpose: str = ""
     run: str = ""
     why: str = ""
@@ -66,7 +76,8 @@ def decide(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo)
             actions += _prepare(request, runs, now)
     for proposal in incident.proposals.values():
         actions += _advance(incident, proposal, runs, now)
-    return actions + _keep(incident, runs, now, tempo)
+    going = {h for a in actions if a.verb == "wave" for h in a.hosts}
+    return actions + _keep(incident, runs, now, tempo, going)
 
 
 def ask_for_newcomers(incident: Incident) -> list[Action]:
@@ -106,6 +117,7 @@ def due(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo) ->
         waits += [at for h in doubtful for at in (_quiet_at(h), _read_at(h, runs, tempo))]
     for rollout in authorised:
         waits += [_retry_at(h, runs, tempo) for h in _owed(incident, rollout)]
+        waits += [w.soaks_until for w in rollout.open_wave if w.soaks_until is not None]
         if rollout.id in incident.hold.proposals:
             waits.append(_check_at(incident, rollout, runs))
     live = any(r.state in LIVE for r in runs)
@@ -177,63 +189,198 @@ def _roll(
     incident: Incident, proposal: Proposal, runs: Sequence[Run], now: datetime
 ) -> list[Action]:
     """Take the rollout one step on: wait, read back, judge the gate, next wave, or done."""
-    if any(r.kind == "wave" and r.state in LIVE for r in runs):
+    ours = {w.run for w in proposal.open_wave}
+    if any(r.kind == "wave" and r.state in LIVE and r.ident not in ours for r in runs):
         return []
-    last = proposal.waves[-1] if proposal.waves else None
-    if last is not None and not last.passed:
-        return _after(incident, proposal, last, runs, now)
-    retried = {h for r in runs if r.state in LIVE and r.kind == "retry" for h in r.hosts}
-    wave = upcoming(incident, proposal, retried)
-    if wave is None:
+    if ours:
+        return _under_way(incident, proposal, runs, now)
+    coming = upcoming(incident, proposal, _retried(runs))
+    if coming is None:
         return [Action(verb="finish", proposal=proposal.id)]
-    if not wave.hosts and not wave.last:
+    if not coming.hosts and not coming.last:
         return []
-    return [
-        Action(
-            verb="wave",
-            proposal=proposal.id,
-            wave=wave.number,
-            hosts=wave.hosts,
-            owed=wave.owed,
-            attempt=1 + sum(1 for w in proposal.waves if w.number == wave.number),
-        )
-    ]
+    same = [w.attempt for w in proposal.waves if w.number == coming.number]
+    first = Action(
+        verb="wave",
+        proposal=proposal.id,
+        wave=coming.number,
+        attempt=1 + max(same, default=0),
+        planned=coming.hosts,
+        owed=coming.owed,
+    )
+    return _touch(incident, proposal, runs, first, coming.hosts, now)
 
 
-def _after(
-    incident: Incident, proposal: Proposal, last: Wave, runs: Sequence[Run], now: datetime
+def _retried(runs: Sequence[Run]) -> set[str]:
+    return {h for r in runs if r.state in LIVE and r.kind == "retry" for h in r.hosts}
+
+
+def _traffic(proposal: Proposal, runs: Sequence[Run], going: Collection[str] = ()) -> Traffic:
+    """Return where runs write; ``going`` are hosts of runs that are started at this very look."""
+    writes = [r for r in runs if r.spec.get("purpose")]
+    ours = [r for r in writes if r.spec.get("proposal") == proposal.id]
+    return Traffic(
+        flying=frozenset(going) | {h for r in writes if r.state in LIVE for h in r.hosts},
+        written=frozenset(going) | {h for r in ours for h in r.hosts},
+    )
+
+
+def _touch(
+    incident: Incident,
+    proposal: Proposal,
+    runs: Sequence[Run],
+    first: Action,
+    hosts: Sequence[str],
+    now: datetime,
 ) -> list[Action]:
-    if last.finished_at is None:
-        return []
-    unknown = tuple(h for h in last.hosts if incident.host(h).outcome is Outcome.UNKNOWN)
-    tries = [
-        r for r in runs if _reads(r) and set(r.hosts) & set(unknown) and _since(r, last.finished_at)
+    """Start as many runs on ``hosts`` as there is room for; wait, or halt, if there is none.
+
+    ``first`` is the action without its hosts; further runs of the same attempt follow it.
+    """
+    before = sum(1 for w in proposal.waves if w.number == first.wave)
+    if not hosts:
+        return [replace(first, part=before + 1)]
+    traffic = _traffic(proposal, runs)
+    free = room(incident, proposal, hosts, traffic)
+    if not free:
+        return [] if traffic.flying else _stalled(incident, proposal, runs, first, hosts, now)
+    shard = int(proposal.content["waves"].get("shard", SHARD))
+    pieces = [tuple(free[at : at + shard]) for at in range(0, len(free), shard)]
+    rest = replace(first, planned=(), owed=())
+    return [
+        replace(rest if number else first, part=before + 1 + number, hosts=piece)
+        for number, piece in enumerate(pieces)
     ]
+
+
+def _stalled(
+    incident: Incident,
+    proposal: Proposal,
+    runs: Sequence[Run],
+    first: Action,
+    hosts: Sequence[str],
+    now: datetime,
+) -> list[Action]:
+    """Halt if a pool lets no host be touched and none that is away could change that, or did."""
+    block = blocked(incident, proposal, hosts, _traffic(proposal, runs))
+    if block is None:
+        return []
+    ended = [r.finished_at for r in runs if r.spec.get("purpose") and r.finished_at is not None]
+    began = [t for t in (proposal.started_at, proposal.resumed_at, *ended) if t is not None]
+    if not block.forever and now < max(began, default=now) + STALL:
+        return []
+    waited = "" if block.forever else f", for {STALL.total_seconds():g} s"
+    why = f"{block.sentence}{waited}"
+    return [Action(verb="halt", proposal=proposal.id, wave=first.wave, why=why)]
+
+
+def _under_way(
+    incident: Incident, proposal: Proposal, runs: Sequence[Run], now: datetime
+) -> list[Action]:
+    """See to a wave that has begun: its lost hosts, its further runs, then its gate."""
+    wave = proposal.open_wave
+    ended = all(w.finished_at is not None for w in wave)
+    if ended and (first := _recover(incident, proposal, runs, now)) is not None:
+        return first
+    left = remaining(incident, wave, _retried(runs))
+    verdict = judge(incident, proposal, wave, len(left))
+    if left and verdict.ok:
+        more = Action(
+            verb="wave", proposal=proposal.id, wave=wave[0].number, attempt=wave[0].attempt
+        )
+        return _touch(incident, proposal, runs, more, left, now)
+    if not ended:
+        return []
+    if again := _nobody(incident, proposal, runs, now):
+        return again
+    if not verdict.ok:
+        number = wave[0].number
+        return [Action(verb="halt", proposal=proposal.id, wave=number, why=verdict.sentence)]
+    return _gate(incident, proposal, runs, verdict.sentence, now)
+
+
+def _recover(
+    incident: Incident, proposal: Proposal, runs: Sequence[Run], now: datetime
+) -> list[Action] | None:
+    """Read hosts of unknown fate back, and touch again what a lost run left. None: nothing is."""
+    wave = proposal.open_wave
+    hosts = tuple(dict.fromkeys(h for w in wave for h in w.hosts))
+    since = max(w.finished_at for w in wave if w.finished_at is not None)
+    unknown = tuple(h for h in hosts if incident.host(h).outcome is Outcome.UNKNOWN)
+    tries = [r for r in runs if _reads(r) and set(r.hosts) & set(unknown) and _since(r, since)]
     if unknown and len(tries) < MAX_ATTEMPTS:
         early = any(_quiet_at(incident.host(h)) > now for h in unknown)
         if early or any(r.state in LIVE for r in tries):
             return []
         return [Action(verb="readback", proposal=proposal.id, hosts=unknown)]
-    failed = any(incident.host(h).outcome is Outcome.FAILED for h in last.hosts)
-    if last.lost and not failed:
-        left = (incident.host(h) for h in last.hosts)
-        up = tuple(h.name for h in left if h.outcome is Outcome.OWED and not (h.down or h.doubt))
-        attempts = sum(1 for w in proposal.waves if w.number == last.number)
-        if up and attempts < MAX_ATTEMPTS:
-            return [
-                Action(
-                    verb="wave",
-                    proposal=proposal.id,
-                    wave=last.number,
-                    hosts=up,
-                    attempt=attempts + 1,
-                )
-            ]
-    if again := _nobody(incident, proposal, last):
-        return [again]
-    verdict = judge(incident, proposal, last)
-    verb = "pass" if verdict.ok else "halt"
-    return [Action(verb=verb, proposal=proposal.id, wave=last.number, why=verdict.sentence)]
+    tried = Counter(h for w in wave for h in w.hosts)
+    lost = dict.fromkeys(h for w in wave if w.lost for h in w.hosts)
+    again = [
+        h
+        for h in lost
+        if tried[h] < MAX_ATTEMPTS
+        and incident.host(h).outcome is Outcome.OWED
+        and not incident.host(h).down
+        and incident.host(h).doubt is None
+        and all(w.lost for w in wave if h in w.hosts)
+    ]
+    reported = [w for w in wave if not w.lost]
+    failed = any(incident.host(h).outcome is Outcome.FAILED for h in lost)
+    if not again or failed or not judge(incident, proposal, reported, len(again)).ok:
+        return None
+    repeat = Action(verb="wave", proposal=proposal.id, wave=wave[0].number, attempt=wave[0].attempt)
+    return _touch(incident, proposal, runs, repeat, again, now)
+
+
+def _gate(
+    incident: Incident, proposal: Proposal, runs: Sequence[Run], why: str, now: datetime
+) -> list[Action]:
+    """Let a wave that kept its limits through its gate: soak, then ask every check."""
+    wave, rule = proposal.open_wave[-1], proposal.content["gate"]
+    step = Action(verb="pass", proposal=proposal.id, wave=wave.number, attempt=wave.attempt)
+    soak = float(rule.get("soak_seconds", 0))
+    if soak and wave.number == 1 and len(proposal.content["waves"]["sizes"]) > 1:
+        if wave.soaks_until is None:
+            return [replace(step, verb="soak", why=why)]
+        if now < wave.soaks_until:
+            return []
+        why = f"{why}; soaked for {soak:g} s"
+    for number, check in enumerate(rule.get("checks", ())):
+        answer = wave.checks.get(number)
+        if answer is None and (hosts := _askable(incident, proposal, check)):
+            return _ask(incident, runs, replace(step, check=number, hosts=hosts), check, now)
+        said = answer.sentence if answer else "no host of the wave has the value: nobody to ask"
+        why = f"{why}; {check['title']}: {said}"
+        if answer is not None and not answer.ok:
+            return [replace(step, verb="halt", why=f"check '{check['title']}': {said}")]
+    return [replace(step, why=why)]
+
+
+def _askable(incident: Incident, proposal: Proposal, check: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the hosts that a check is about: this machine, or the wave's that have the value."""
+    if check["playbook"] is None or check["where"] == "localhost":
+        return ("localhost",)
+    done = SETTLED | {Outcome.ROLLED_BACK}
+    hosts = dict.fromkeys(h for w in proposal.open_wave for h in w.hosts)
+    return tuple(h for h in hosts if incident.host(h).outcome in done)
+
+
+def _ask(
+    incident: Incident, runs: Sequence[Run], step: Action, check: Mapping[str, Any], now: datetime
+) -> list[Action]:
+    """Ask a check of those who are up; without an answer after some runs, halt."""
+    place = (step.proposal, step.wave, step.attempt, step.check)
+    mine = [r for r in runs if r.kind == "ask" and tuple(r.spec["asks"]) == place]
+    up = tuple(h for h in step.hosts if h == "localhost" or not incident.host(h).down)
+    if any(r.state in LIVE for r in mine) or not up:
+        return []
+    if len(mine) >= MAX_ATTEMPTS:
+        why = f"check '{check['title']}' was not answered by {len(mine)} runs"
+        return [replace(step, verb="halt", hosts=(), why=why)]
+    last = max((r.finished_at for r in mine if r.finished_at is not None), default=None)
+    if last is not None and now < last + timedelta(seconds=5):
+        return []
+    return [replace(step, verb="ask", part=len(mine) + 1, hosts=up)]
 
 
 def _quiet_at(host: Host) -> datetime:
@@ -251,41 +398,64 @@ def _since(run: Run, at: datetime | None) -> bool:
     return run.finished_at is None or at is None or run.finished_at >= at
 
 
-def _nobody(incident: Incident, proposal: Proposal, last: Wave) -> Action | None:
+def _nobody(
+    incident: Incident, proposal: Proposal, runs: Sequence[Run], now: datetime
+) -> list[Action]:
     """Choose another canary when the canary vanished: nothing is proved yet.
 
     Once it is, hosts that vanish are counted by the gate and owed like any other.
     """
+    wave = proposal.open_wave
+    hosts = {h for w in wave for h in w.hosts}
     if (
         proven(incident, proposal)
-        or not last.hosts
-        or any(incident.host(h).outcome is not Outcome.OWED for h in last.hosts)
+        or not hosts
+        or any(incident.host(h).outcome is not Outcome.OWED for h in hosts)
     ):
-        return None
-    attempts = sum(1 for w in proposal.waves if w.number == last.number)
-    wave = upcoming(incident, proposal)
-    if wave is None or wave.last or attempts >= CANARIES:
-        return None
-    fresh = tuple(h for h in wave.hosts if h not in last.hosts)
+        return []
+    coming = upcoming(incident, proposal, _retried(runs))
+    if coming is None or coming.last or wave[0].attempt >= CANARIES:
+        return []
+    fresh = tuple(h for h in coming.hosts if h not in hosts)
     if not fresh:
-        return None
-    return Action(
-        verb="wave", proposal=proposal.id, wave=last.number, hosts=fresh, attempt=attempts + 1
+        return []
+    other = Action(
+        verb="wave",
+        proposal=proposal.id,
+        wave=wave[0].number,
+        attempt=wave[0].attempt + 1,
+        planned=fresh,
     )
+    return _touch(incident, proposal, runs, other, fresh, now)
 
 
-def _keep(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo) -> list[Action]:
-    """See to owed hosts, hosts of unknown fate and the hold, whatever the waves are doing."""
+def _keep(
+    incident: Incident,
+    runs: Sequence[Run],
+    now: datetime,
+    tempo: Tempo,
+    going: Collection[str] = (),
+) -> list[Action]:
+    """See to owed hosts, hosts of unknown fate and the hold, whatever the waves are doing.
+
+    ``going`` are hosts of waves that are started at this very look.
+    """
     rollouts = incident.rollouts
-    return [action for p in rollouts for action in _keep_one(incident, p, runs, now, tempo)]
+    return [a for p in rollouts for a in _keep_one(incident, p, runs, now, tempo, going)]
 
 
 def _keep_one(
-    incident: Incident, rollout: Proposal, runs: Sequence[Run], now: datetime, tempo: Tempo
+    incident: Incident,
+    rollout: Proposal,
+    runs: Sequence[Run],
+    now: datetime,
+    tempo: Tempo,
+    going: Collection[str],
 ) -> list[Action]:
     if rollout.authority_ended and rollout.state is not ProposalState.ABORTED:
         return []
-    busy = {h for r in runs if r.state in LIVE and r.kind != "check" for h in r.hosts}
+    busy = {h for r in runs if r.state in LIVE and r.kind not in {"check", "ask"} for h in r.hosts}
+    busy |= set(going)
     doubtful = _doubtful(incident, rollout, runs)
     reading = [h for h in doubtful if h.name not in busy and _read_at(h, runs, tempo) <= now]
     actions = [_read_back(rollout, reading)] if reading else []
@@ -298,12 +468,13 @@ def _keep_one(
         if h.name not in busy and h.doubt is None and _retry_at(h, runs, tempo) <= now
     ]
     writes = any(w.passed for w in rollout.waves)
-    if _unjudged(rollout):
+    if _unjudged(incident, rollout):
         ready = []
     if ready and not writes and not any(not h.down for h in _pending(incident, rollout)):
         actions.append(_read_back(rollout, ready))
     elif writes:
-        actions += _retries(rollout, ready)
+        names = room(incident, rollout, [h.name for h in ready], _traffic(rollout, runs, going))
+        actions += _retries(rollout, [incident.host(name) for name in names])
     return actions + _checks(incident, rollout, runs, now)
 
 
@@ -322,7 +493,7 @@ def _doubtful(incident: Incident, rollout: Proposal, runs: Sequence[Run]) -> lis
 
     A host that answers and cannot tell is asked a few times, then a person is.
     """
-    waited = set(rollout.waves[-1].hosts) if _wave_open(rollout) else set()
+    waited = {h for w in rollout.open_wave for h in w.hosts} if _wave_open(rollout) else set()
     return [
         h
         for h in _in_doubt(incident, rollout)
@@ -349,13 +520,16 @@ def _read_backs(host: Host, runs: Sequence[Run]) -> int:
 
 
 def _wave_open(rollout: Proposal) -> bool:
-    running = rollout.state is ProposalState.RUNNING
-    return running and bool(rollout.waves) and not rollout.waves[-1].passed
+    return rollout.state is ProposalState.RUNNING and bool(rollout.open_wave)
 
 
-def _unjudged(rollout: Proposal) -> bool:
-    """Say whether a wave has ended that may have broken its limits: meanwhile nobody writes."""
-    return _wave_open(rollout) and rollout.waves[-1].finished_at is not None
+def _unjudged(incident: Incident, rollout: Proposal) -> bool:
+    """Say whether a wave has broken its limits, or waits for its gate: meanwhile nobody writes."""
+    if not _wave_open(rollout):
+        return False
+    left = remaining(incident, rollout.open_wave)
+    whole = all(w.finished_at is not None for w in rollout.open_wave) and not left
+    return whole or not judge(incident, rollout, rollout.open_wave, len(left)).ok
 
 
 def _pending(incident: Incident, rollout: Proposal) -> Iterable[Host]:
@@ -365,7 +539,8 @@ def _pending(incident: Incident, rollout: Proposal) -> Iterable[Host]:
 
 def _owed(incident: Incident, rollout: Proposal) -> list[Host]:
     """Return hosts that still need the value and that no coming wave will take."""
-    if any(w.passed for w in rollout.waves) and upcoming(incident, rollout) is not None:
+    rolling = rollout.state is not ProposalState.DONE and any(w.passed for w in rollout.waves)
+    if rolling and upcoming(incident, rollout) is not None:
         pending = [h for h in _pending(incident, rollout) if h.down or _was_touched(rollout, h)]
     else:
         pending = list(_pending(incident, rollout))
@@ -380,9 +555,13 @@ def _retries(rollout: Proposal, ready: Sequence[Host]) -> list[Action]:
     groups: dict[str, list[str]] = {}
     for host in ready:
         groups.setdefault(_purpose(rollout, host), []).append(host.name)
+    shard = int(rollout.content["waves"].get("shard", SHARD))
     return [
-        Action(verb="retry", proposal=rollout.id, hosts=tuple(names), purpose=purpose)
+        Action(
+            verb="retry", proposal=rollout.id, hosts=tuple(names[at : at + shard]), purpose=purpose
+        )
         for purpose, names in sorted(groups.items())
+        for at in range(0, len(names), shard)
     ]
 
 

@@ -225,6 +225,12 @@ class Sources(Protocol):
     def pin_hosts(self, inventory: Inventory, hosts: Sequence[str]) -> str:
         """Keep keyed hashes of all that these hosts resolve to; return the hash over them."""
 
+    def idle_plays(self, spec: Mapping[str, Any], hosts: Sequence[str]) -> list[str]:
+        """Return the plays of a run (as in ``Run.spec``) whose ``hosts:`` fits none of ``hosts``.
+
+        Each as ``play 'title' (hosts: pattern)``. Raises the errors of ``bot.errors``.
+        """
+
     def hosts_hash(self, inventory: Inventory, hosts: Sequence[str]) -> str:
         """Return the hash that ``pin_hosts`` would return, keeping nothing."""
 

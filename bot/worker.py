@@ -40,6 +40,8 @@ STEPS: Mapping[str, Callable[[Site, Incident, Action], Commit | None]] = Mapping
         "review": rollout.review,
         "start": rollout.start,
         "wave": rollout.wave,
+        "soak": rollout.soak,
+        "ask": rollout.ask,
         "pass": rollout.pass_gate,
         "halt": rollout.halt,
         "finish": rollout.finish,

@@ -98,6 +98,9 @@ class Sources:
     def pin_hosts(self, inventory: Inventory, hosts: Sequence[str]) -> str:
         return "inventory"
 
+    def idle_plays(self, spec: Mapping[str, Any], hosts: Sequence[str]) -> list[str]:
+        return []
+
     def hosts_hash(self, inventory: Inventory, hosts: Sequence[str]) -> str:
         return "inventory"
 

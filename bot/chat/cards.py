@@ -203,7 +203,39 @@ def _waves(content: Mapping[str, Any]) -> str:
     words = " → ".join(str(s) for s in sizes)
     gate = content["gate"]
     limits = f"halts above {gate['max_failed']} failed or {gate['max_lost']} lost in a wave"
-    return f"{'canary ' if len(sizes) > 1 else ''}{words} hosts; {limits}"
+    said = [f"{'canary ' if len(sizes) > 1 else ''}{words} hosts", *_choice(content), limits]
+    if gate.get("soak_seconds") and len(sizes) > 1:
+        said.append(f"the canary soaks for {gate['soak_seconds']:g} s")
+    said += [f"after each wave: {_check(check)}" for check in gate.get("checks", ())]
+    return "; ".join(said)
+
+
+def _choice(content: Mapping[str, Any]) -> list[str]:
+    """Say how waves choose their hosts, and how many at once."""
+    plan, hosts = content["waves"], content["hosts"]
+    said = []
+    if plan.get("loaded"):
+        loaded = sum(1 for name in plan["order"] if hosts[name].get("loaded"))
+        said.append(f"the {loaded} loaded hosts {plan['loaded'].removeprefix('loaded-')}")
+    if plan.get("spread"):
+        domains = {hosts[name].get("domain") for name in plan["order"]}
+        without = sum(1 for name in plan["order"] if hosts[name].get("domain") is None)
+        note = f", {without} hosts without one" if without else ""
+        said.append(f"in turn over {len(domains - {None})} values of {plan['spread']}{note}")
+    if plan.get("max_parallel"):
+        said.append(f"at most {plan['max_parallel']} at once")
+    if plan.get("pools"):
+        said.append(f"at least {plan['min_survivors']} of each pool stay untouched or verified")
+    return said
+
+
+def _check(check: Mapping[str, Any]) -> str:
+    """Describe one check of the gate: what is asked, where, and its bounds."""
+    if check["playbook"]:
+        return f"{check['title']} ({check['playbook']} on {check['where']})"
+    asked = check["prometheus"]
+    bounds = " and ".join(f"{w} {asked[w]:g}" for w in ("min", "max") if asked[w] is not None)
+    return f"{check['title']} ({asked['query']} at {asked['url']}, {bounds})"
 
 
 def _undo(content: Mapping[str, Any]) -> str:
@@ -236,7 +268,15 @@ def _buttons(proposal: Proposal) -> tuple[Button, ...]:
             Button(label="Reject", line=f"reject {proposal.id}", style="danger"),
             details,
         )
-    if proposal.state in {ProposalState.RUNNING, ProposalState.PAUSED, ProposalState.HALTED}:
+    if proposal.state is ProposalState.HALTED:
+        undo = Button(label="Roll back", line=f"rollback {proposal.id}")
+        return (
+            Button(label="Continue", line=f"resume {proposal.id}", style="primary"),
+            *((undo,) if proposal.content["rollback"] and proposal.purpose == "mitigate" else ()),
+            Button(label="Abort", line=f"abort {proposal.id}", style="danger"),
+            details,
+        )
+    if proposal.state in {ProposalState.RUNNING, ProposalState.PAUSED}:
         return (Button(label="Abort", line=f"abort {proposal.id}", style="danger"), details)
     return (details,)
 

@@ -11,6 +11,7 @@ from typing import Any
 from bot.clock import parse
 from bot.incident.state import (
     QUIET,
+    Answer,
     Approval,
     Crash,
     Exposure,
@@ -28,6 +29,7 @@ from bot.timeline.entry import Entry
 
 Step = Callable[[Incident, Entry], None]
 SETTLED = frozenset({Outcome.VERIFIED, Outcome.APPLIED})
+UNFINISHED = frozenset({ProposalState.RUNNING, ProposalState.PAUSED, ProposalState.HALTED})
 
 
 def fold(entries: Iterable[Entry]) -> Incident:
@@ -222,13 +224,27 @@ def _started(incident: Incident, entry: Entry) -> None:
     proposal.started_at = entry.at
     proposal.approved_by = tuple(entry.data["approved_by"])
     if proposal.purpose == "rollback":
-        _end_authority(incident, str(proposal.content["rollback_of"]), "rolled back")
+        undone = str(proposal.content["rollback_of"])
+        _end_authority(incident, undone, "rolled back")
+        if undone in incident.proposals and incident.proposals[undone].state in UNFINISHED:
+            _move(incident.proposals[undone], ProposalState.ABORTED, "rolled back", entry)
+        _spare_untouched(incident, proposal, undone)
     for name, planned in proposal.content["hosts"].items():
         host = incident.host(name)
         na = planned["exposure"] == Exposure.NOT_APPLICABLE
         host.outcome = Outcome.NOT_APPLICABLE if na else Outcome.OWED
         host.reason = planned.get("reason", "") if na else "not reached yet"
         host.at, host.decided, host.drifted = entry.at, "plan", False
+
+
+def _spare_untouched(incident: Incident, rollback: Proposal, undone: str) -> None:
+    """Owe nothing any more to hosts that the undone rollout never came to."""
+    old = incident.proposals.get(undone)
+    for name in old.hosts if old is not None else ():
+        host = incident.host(name)
+        untouched = host.outcome is Outcome.OWED and host.lane == "plan"
+        if untouched and name not in rollback.content["hosts"]:
+            host.outcome, host.reason = None, "never touched"
 
 
 def _wave_started(incident: Incident, entry: Entry) -> None:
@@ -242,6 +258,8 @@ def _wave_started(incident: Incident, entry: Entry) -> None:
             run=data["run"],
             hosts=tuple(data["hosts"]),
             owed=tuple(data.get("owed", ())),
+            attempt=data.get("attempt") or 1 + _attempts(proposal, data["wave"]),
+            planned=tuple(data.get("planned") or data["hosts"]),
             started_at=entry.at,
         )
     )
@@ -250,10 +268,17 @@ def _wave_started(incident: Incident, entry: Entry) -> None:
         host.reason, host.at = "down before its wave: may be serving unmitigated", entry.at
 
 
+def _attempts(proposal: Proposal, number: int) -> int:
+    """Count attempts of a wave; before waves had several runs, each run was one."""
+    return max((w.attempt for w in proposal.waves if w.number == number), default=0)
+
+
 def _wave(incident: Incident, entry: Entry) -> Wave | None:
+    """Return the run that an entry is about; if it names none, the newest of its wave."""
     proposal = incident.proposals.get(entry.data.get("proposal", ""))
-    waves = proposal.waves if proposal else []
-    return next((w for w in reversed(waves) if w.number == entry.data.get("wave")), None)
+    same = [w for w in proposal.waves if w.number == entry.data.get("wave")] if proposal else []
+    named = [w for w in same if w.run == entry.data.get("run")]
+    return next(reversed(named or same), None)
 
 
 def _wave_finished(incident: Incident, entry: Entry) -> None:
@@ -273,8 +298,28 @@ def _wave_lost(incident: Incident, entry: Entry) -> None:
 
 
 def _gate(incident: Incident, entry: Entry) -> None:
-    if (wave := _wave(incident, entry)) is not None:
+    for wave in _attempt(incident, entry):
         wave.passed = True
+
+
+def _attempt(incident: Incident, entry: Entry) -> list[Wave]:
+    """Return the runs of the newest attempt of the wave that an entry is about."""
+    proposal, newest = incident.proposals.get(entry.data["proposal"]), _wave(incident, entry)
+    if proposal is None or newest is None:
+        return []
+    key = (newest.number, newest.attempt)
+    return [w for w in proposal.waves if (w.number, w.attempt) == key]
+
+
+def _soaking(incident: Incident, entry: Entry) -> None:
+    for wave in _attempt(incident, entry):
+        wave.soaks_until = parse(entry.data["until"])
+
+
+def _checked(incident: Incident, entry: Entry) -> None:
+    answer = Answer(ok=entry.data["ok"], sentence=entry.data["why"])
+    for wave in _attempt(incident, entry):
+        wave.checks = {**wave.checks, entry.data["check"]: answer}
 
 
 def _outcomes(incident: Incident, entry: Entry) -> None:
@@ -408,6 +453,8 @@ STEPS: Mapping[str, Step] = MappingProxyType(
         "wave.started": _wave_started,
         "wave.finished": _wave_finished,
         "wave.lost": _wave_lost,
+        "gate.soaking": _soaking,
+        "gate.checked": _checked,
         "gate.passed": _gate,
         "rollout.halted": _moves_to(ProposalState.HALTED),
         "rollout.paused": _moves_to(ProposalState.PAUSED),

@@ -171,19 +171,37 @@ class Approval:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one check of a gate said."""
+
+    ok: bool
+    sentence: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Wave:
-    """One wave: ``hosts`` were touched by ``run``; ``owed`` were down before it began."""
+    """One run of a wave: ``hosts`` were touched by ``run``; ``owed`` were down before it began.
+
+    A wave has several runs when it is large, when hosts may only be touched a few at a time, and
+    when a run was lost: they share ``number`` and ``attempt``. ``planned`` are all hosts that the
+    attempt set out to touch. Another attempt takes other hosts, since all of the first vanished.
+    """
 
     number: int
     run: str
     hosts: tuple[str, ...]
     owed: tuple[str, ...] = ()
+    attempt: int = 1
+    planned: tuple[str, ...] = ()
     started_at: datetime
     finished_at: datetime | None = None
     lost: bool = False
     passed: bool = False
     results: Mapping[str, str] = field(default_factory=dict)
+    soaks_until: datetime | None = None
+    checks: Mapping[int, Answer] = field(default_factory=dict)
+    """What the gate's checks of this attempt said, by their place in the list."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -219,6 +237,14 @@ class Proposal:
     def purpose(self) -> str:
         """``mitigate`` or ``rollback``."""
         return str(self.content.get("purpose", "mitigate"))
+
+    @property
+    def open_wave(self) -> tuple[Wave, ...]:
+        """The runs of the newest attempt of the newest wave that have not passed their gate."""
+        if not self.waves:
+            return ()
+        newest = (self.waves[-1].number, self.waves[-1].attempt)
+        return tuple(w for w in self.waves if (w.number, w.attempt) == newest and not w.passed)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from math import floor
+from math import floor, isfinite
+from typing import Any
 
-from bot.incident.state import Crash, Incident, Outcome, Proposal, Wave
+from bot.incident.state import Answer, Crash, Incident, Outcome, Proposal, Wave
+from bot.rollout.outcome import Raw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,43 +27,57 @@ def allowed(limit: int | str, size: int) -> int:
     return limit
 
 
-def judge(incident: Incident, proposal: Proposal, wave: Wave) -> Verdict:
-    """Weigh a finished wave against the approved limits.
+def judge(incident: Incident, proposal: Proposal, runs: Sequence[Wave], left: int = 0) -> Verdict:
+    """Weigh what a wave's ``runs`` have done so far against the approved limits.
 
-    Hosts that were down before the wave are not in it and never count.
+    Hosts that were down before the wave are not in it and never count. ``left`` is how many of its
+    hosts are still to be touched: percentages are of the whole wave.
     """
+    ended = [w for w in runs if w.finished_at is not None]
+    hosts = tuple(dict.fromkeys(h for w in ended for h in w.hosts))
+    coming = {h for w in runs if w.finished_at is None for h in w.hosts} - set(hosts)
+    size = len(hosts) + len(coming) + left
     gate = proposal.content["gate"]
-    states = {h: incident.host(h).outcome for h in wave.hosts}
+    results = {h: word for w in ended for h, word in w.results.items()}
+    states = {h: incident.host(h).outcome for h in hosts}
     failed = sorted(h for h, o in states.items() if o in {Outcome.FAILED, Outcome.APPLIED})
-    gone = {Outcome.OWED, None}
-    then = {h: o for h, o in wave.results.items() if o != Outcome.UNKNOWN}  # read back since
-    lost = sorted(h for h in wave.hosts if then.get(h, states[h]) in gone)
-    max_failed = allowed(gate["max_failed"], len(wave.hosts))
-    max_lost = allowed(gate["max_lost"], len(wave.hosts))
+    over = not coming and not left
+    gone = {Outcome.OWED, None} if over else {Outcome.OWED, Outcome.UNKNOWN, None}
+    then = {h: o for h, o in results.items() if o != Outcome.UNKNOWN}  # read back since
+    lost = sorted(h for h in hosts if then.get(h, states[h]) in gone)
+    max_failed = allowed(gate["max_failed"], size)
+    max_lost = allowed(gate["max_lost"], size)
     if len(failed) > max_failed:
         why = "; ".join(f"{h}: {incident.host(h).reason}" for h in failed[:3])
         return Verdict(
             ok=False,
-            sentence=f"{len(failed)} of {len(wave.hosts)} hosts not verified "
-            f"(limit {max_failed}): {why}",
+            sentence=f"{len(failed)} of {size} hosts not verified (limit {max_failed}): {why}",
         )
     undecided = sorted(h for h, o in states.items() if o is Outcome.UNKNOWN)
-    if undecided:
+    if undecided and over:
         return Verdict(
             ok=False,
-            sentence=f"{len(undecided)} of {len(wave.hosts)} hosts are unknown: neither the run nor "
-            f"a read-back could tell; look at {', '.join(undecided[:5])}",
+            sentence=f"{len(undecided)} of {size} hosts are unknown: neither the run nor a "
+            f"read-back could tell; look at {', '.join(undecided[:5])}",
         )
-    how = "were not reached: the wave's run was lost" if wave.lost else "vanished during the wave"
+    broken_off = any(w.lost for w in ended)
+    how = "were not reached: the wave's run was lost" if broken_off else "vanished during the wave"
     if len(lost) > max_lost:
         names = ", ".join(lost[:5])
         return Verdict(
             ok=False,
-            sentence=f"{len(lost)} of {len(wave.hosts)} hosts {how} (limit {max_lost}): {names}",
+            sentence=f"{len(lost)} of {size} hosts {how} (limit {max_lost}): {names}",
         )
-    if wave.hosts and len(lost) == len(wave.hosts) and not proven(incident, proposal):
+    if hosts and len(lost) == len(hosts) and not proven(incident, proposal):
         return Verdict(ok=False, sentence=f"all hosts of the wave {how}: it proves nothing")
-    return _crashes(incident, proposal)
+    crashes = _crashes(incident, proposal)
+    if not crashes.ok:
+        return crashes
+    numbers = (
+        f"{size} hosts, {len(failed)} not verified (limit {max_failed}), "
+        f"{len(lost)} vanished (limit {max_lost})"
+    )
+    return Verdict(ok=True, sentence=f"{crashes.sentence}: {numbers}")
 
 
 def proven(incident: Incident, proposal: Proposal) -> bool:
@@ -104,3 +121,72 @@ def _rates(incident: Incident, proposal: Proposal, early: int) -> Verdict:
         )
     note = f", {early} crashed while settling" if early else ""
     return Verdict(ok=True, sentence=f"within its limits{note}")
+
+
+def bounded(answer: Any, rule: Mapping[str, Any]) -> Answer:
+    """Weigh Prometheus' answer to an instant query (its decoded JSON) against a check's bounds.
+
+    Every sample has to keep them. Whatever is no number, or no answer, does not pass.
+    """
+    data = answer.get("data") if isinstance(answer, Mapping) else None
+    if not isinstance(data, Mapping) or answer.get("status") != "success":
+        error = answer.get("error") if isinstance(answer, Mapping) else None
+        return Answer(ok=False, sentence=f"not answered: {error or 'this is no Prometheus API'}")
+    samples = _samples(data)
+    if not samples:
+        return Answer(ok=False, sentence="not answered: the query has no sample")
+    low, high = rule.get("min"), rule.get("max")
+    wrong = [
+        v
+        for v in samples
+        if not isfinite(v) or (low is not None and v < low) or (high is not None and v > high)
+    ]
+    limits = " and ".join(
+        f"{word} {limit:g}" for word, limit in (("min", low), ("max", high)) if limit is not None
+    )
+    shown = ", ".join(f"{v:g}" for v in (wrong or samples)[:3])
+    more = f" and {len(wrong or samples) - 3} more" if len(wrong or samples) > 3 else ""
+    said = f"{shown}{more} ({limits})"
+    if wrong:
+        return Answer(ok=False, sentence=f"{len(wrong)} of {len(samples)} samples out: {said}")
+    return Answer(ok=True, sentence=said)
+
+
+def _samples(data: Mapping[str, Any]) -> list[float]:
+    """Return the values of a vector or a scalar; [] if it is neither."""
+    try:
+        match data.get("resultType"):
+            case "scalar":
+                return [float(data["result"][1])]
+            case "vector":
+                return [float(series["value"][1]) for series in data["result"]]
+            case _:
+                return []
+    except (KeyError, IndexError, TypeError, ValueError):
+        return []
+
+
+def checked(raws: Sequence[Raw]) -> Answer | None:
+    """Weigh what the hosts said to a check playbook. None: nobody could be reached.
+
+    A host passes by its word (``phase: check`` with ``ok: true``), never for the absence of an
+    error. A host that cannot be reached is no answer and does not count while others answer.
+    """
+    said = {raw.host: _word(raw) for raw in raws if raw.status != "unreachable"}
+    if not said:
+        return None
+    bad = {host: why for host, why in sorted(said.items()) if why is not None}
+    silent = len(raws) - len(said)
+    note = f", {silent} could not be reached" if silent else ""
+    if bad:
+        whys = "; ".join(f"{host}: {why}" for host, why in list(bad.items())[:3])
+        return Answer(ok=False, sentence=f"{len(bad)} of {len(said)} say no{note}: {whys}")
+    return Answer(ok=True, sentence=f"{len(said)} say yes{note}")
+
+
+def _word(raw: Raw) -> str | None:
+    """Return why a host does not pass, None if it does."""
+    fact = next((f for f in reversed(raw.facts) if f.get("phase") == "check"), None)
+    if raw.status != "ok" or fact is None:
+        return raw.message or "it printed no answer"
+    return None if fact.get("ok") is True else str(fact.get("reason") or "not ok")

@@ -80,6 +80,10 @@ def _uses(runbook: Runbook) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
         given = tuple(mitigation.variables)
         for part, name in _playbooks(mitigation):
             yield ("mitigations", number, part), name, given
+        for place, check in enumerate(mitigation.gate.checks):
+            if check.playbook is not None:
+                path = ("mitigations", number, "gate", "checks", place, "playbook")
+                yield path, check.playbook, ()
     if runbook.applies_if is not None and runbook.mitigations:
         given = tuple(runbook.mitigations[0].variables)
         yield ("applies_if", "probe"), runbook.applies_if.probe, given

@@ -77,19 +77,84 @@ class CrashAfterApply(Part):
     settle: Duration = 0.0
 
 
+class Prometheus(Part):
+    """An instant query whose every sample must be at most ``max`` and at least ``min``."""
+
+    query: Words
+    max: float | None = None
+    min: float | None = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Prometheus:
+        if self.max is None and self.min is None:
+            raise ValueError("a query needs a bound: give max or min")
+        if self.max is not None and self.min is not None and self.max < self.min:
+            raise ValueError(f"max {self.max:g} is below min {self.min:g}: nothing would pass")
+        return self
+
+
+class Check(Part):
+    """One question that is asked after every wave: a read-only playbook or a Prometheus query.
+
+    ``where`` says on which hosts the playbook runs: once on the bot's own machine, or on the
+    hosts of the wave that have the value.
+    """
+
+    title: Words
+    playbook: Playbook | None = None
+    where: Literal["localhost", "wave"] = "wave"
+    prometheus: Prometheus | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Check:
+        if (self.playbook is None) == (self.prometheus is None):
+            raise ValueError("a check has either a playbook or prometheus")
+        return self
+
+
 class Gate(Part):
-    """What a wave may cost: counts, or percentages of its hosts."""
+    """What a wave may cost: counts, or percentages of its hosts.
+
+    ``soak`` is how long the canary is watched before its gate; ``checks`` are asked in their
+    order after every wave that kept its limits.
+    """
 
     max_failed: Share = 0
     max_lost: Share = "10%"
     crash_after_apply: CrashAfterApply = CrashAfterApply()
+    soak: Duration = 0.0
+    checks: tuple[Check, ...] = ()
+
+
+class Rollout(Part):
+    """How waves choose their hosts, and how many may be touched at the same time.
+
+    ``order`` looks at the host variable ``loaded``, ``spread`` names the host variable that holds
+    a host's failure domain. ``min_survivors`` (of each pool) are live hosts that no write has
+    touched, or that are verified; ``max_parallel`` counts over all runs of the rollout.
+    """
+
+    order: Literal["loaded-last", "loaded-first"] | None = None
+    spread: str | None = None
+    min_survivors: Share = 0
+    max_parallel: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Rollout:
+        name = self.spread
+        if name is not None and (NAME.fullmatch(name) is None or name.startswith("ansible_")):
+            raise ValueError(f"spread names a host variable such as rack, not {name!r}")
+        if self.min_survivors == "100%":
+            raise ValueError("min_survivors of 100% lets no host be touched")
+        return self
 
 
 class Mitigation(Part):
     """One thing that can be done about it.
 
     ``waves`` are sizes per wave (not cumulative), each a number of hosts or a percentage of all
-    planned hosts; the last takes what is left. ``residual`` says what stays dangerous.
+    planned hosts; the last takes what is left. ``rollout`` says which hosts a wave takes first and
+    how many at once. ``residual`` says what stays dangerous.
     ``verify`` reads back; ``rollback`` takes it back.
     """
 
@@ -100,6 +165,7 @@ class Mitigation(Part):
     targets: Literal["crashed", "exposed", "pool", "fleet"] = "exposed"
     waves: Annotated[tuple[Share, ...], Field(min_length=1)] = (1, "100%")
     gate: Gate = Gate()
+    rollout: Rollout = Rollout()
     approvals: Annotated[int, Field(ge=1)] = 1
     risk: Literal["low", "medium", "high"]
     residual: Words
@@ -115,6 +181,8 @@ class Mitigation(Part):
             raise ValueError("it has a rollback playbook, yet reversible is false")
         if any(wave in (0, "0%") for wave in self.waves):
             raise ValueError("a wave of 0 hosts does nothing: leave it out")
+        if self.gate.soak and len(self.waves) < 2:
+            raise ValueError("soak watches the canary: with one wave there is none")
         for name in self.variables:
             if NAME.fullmatch(name) is None or name.startswith("ansible_") or name in RESERVED:
                 raise ValueError(f"a variable cannot be named {name!r}")

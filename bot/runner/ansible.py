@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ MARK = '{"holdfast":'
 WHOSE = frozenset({"event", "uuid", "counter", "created"})
 KILLED = "killed"
 STRATEGIES = Path(__file__).parent / "plugins" / "strategy"
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,8 @@ class Results:
     times: dict[str, str] = field(default_factory=dict)
     untouched: set[str] = field(default_factory=set)
     lanes: dict[str, str] = field(default_factory=dict)
+    reached: set[str] = field(default_factory=set)
+    addresses: set[str] = field(default_factory=set)
 
     def take(self, event: dict[str, Any]) -> bool:
         """Note one event. It runs in the reading thread, so it must be quick.
@@ -76,6 +79,7 @@ class Results:
         host, result = data.get("host"), data.get("res") or {}
         if not host:
             return True
+        self._reach(host, result)
         match event.get("event"):
             case "runner_on_unreachable":
                 self._end(host, "unreachable", result)
@@ -115,6 +119,13 @@ class Results:
         # A full disk may cost the output, never a host's result.
         with contextlib.suppress(OSError), self.output.open("a", errors="replace") as file:
             file.write(f"{text}\n")
+
+    def _reach(self, host: str, result: Any) -> None:
+        """Note every host that a task was for, and the address of whom it was delegated to."""
+        self.reached.add(host)
+        delegated = result.get("_ansible_delegated_vars") if isinstance(result, dict) else None
+        if isinstance(delegated, dict) and delegated.get("ansible_host"):
+            self.reached.add(str(delegated["ansible_host"]))
 
     def _end(self, host: str, status: str, result: Mapping[str, Any]) -> None:
         if status == "unreachable" and host not in self.status and _refused(result):
@@ -162,9 +173,12 @@ class Results:
             for host in approved
         ]
 
-    def strangers(self, approved: Sequence[str]) -> set[str]:
-        """Return hosts that had an event and were not approved: never empty is a breach."""
-        return set(self.status) - set(approved) - {"localhost"}
+    def strangers(self, approved: Collection[str]) -> set[str]:
+        """Return hosts that had an event and were not approved: never empty is a breach.
+
+        A task may be delegated to an approved host by its address.
+        """
+        return self.reached - set(approved) - self.addresses - LOCAL
 
 
 def _task(data: Mapping[str, Any]) -> str:

@@ -17,14 +17,14 @@ from typing import Any
 
 from bot.config import Config
 from bot.errors import BadInputError, ConflictError, HoldfastError
-from bot.fleet.inventory import Inventory, as_dict, from_dict, narrowed, seals
+from bot.fleet.inventory import Inventory, as_dict, document, from_dict, narrowed, seals
 from bot.ports import Clock, Run
 from bot.runbook.disk import read_dir
 from bot.runbook.lint import other_strategies
 from bot.runbook.load import load
 from bot.runbook.model import Library
 from bot.runbook.override import override
-from bot.runner import inventory, pin, settings
+from bot.runner import ansible, inventory, pin, plays, settings
 from bot.runner.pin import SITE, Part
 from bot.timeline.chain import canonical
 
@@ -183,6 +183,22 @@ class DiskSources:
             while len(self._kept) > KEPT:
                 del self._kept[next(iter(self._kept))]
         return pinned
+
+    def idle_plays(self, spec: Mapping[str, Any], hosts: Sequence[str]) -> list[str]:
+        """Return the plays of a run whose ``hosts:`` fits none of ``hosts``, as Ansible sees it."""
+        pinned = str(spec["inventory"])
+        found = self._kept.get(pinned) or self.approved(hosts, pinned)
+        with tempfile.TemporaryDirectory() as scratch:
+            directory = Path(scratch)
+            pin.lay_out(spec["tree"], self._shelf, directory / "project")
+            job = ansible.Job(
+                directory=directory,
+                playbooks=tuple((str(name), phase) for name, phase in spec["playbooks"]),
+                inventory=document(found, hosts),
+                variables=spec["variables"],
+                fleet=self._config.fleet,
+            )
+            return plays.idle(job)
 
     def hosts_hash(self, inventory: Inventory, hosts: Sequence[str]) -> str:
         """Return the hash that ``pin_hosts`` would return, keeping nothing."""

@@ -8,12 +8,12 @@ from typing import Any
 
 from bot.clock import stamp
 from bot.decide import Action
-from bot.errors import HoldfastError
+from bot.errors import BadInputError, HoldfastError
 from bot.incident.state import Exposure, Incident, Outcome, Request
 from bot.ports import Run, Transaction
 from bot.proposal.content import blast_radius, digest
-from bot.rollout.plan import order, sizes
-from bot.runbook.model import Mitigation, Runbook, resolved
+from bot.rollout.plan import SHARD, order, sizes, survivors_needed
+from bot.runbook.model import Mitigation, Prometheus, Rollout, Runbook, resolved
 from bot.service.knowledge import find, mitigation_of
 from bot.service.site import Site
 from bot.service.step import Commit
@@ -35,6 +35,7 @@ def probe(site: Site, incident: Incident, action: Action) -> Commit:
     if missing := _missing(site, runbook, mitigation):
         return _no_proposal(asked, missing)
     reader = (runbook.applies_if.probe if runbook.applies_if else None) or mitigation.verify
+    write = mitigation.rollback if asked.rollback_of else mitigation.playbook
     spec = {
         "request": asked.number,
         "tree": site.sources.pin(),
@@ -43,13 +44,17 @@ def probe(site: Site, incident: Incident, action: Action) -> Commit:
         "variables": resolved(mitigation),
         "pools": {p: list(m) for p, m in inventory.pools.items()},
     }
+    used = list(dict.fromkeys((reader, str(write), mitigation.verify)))
+    if idle := site.sources.idle_plays({**spec, "playbooks": [[p, None] for p in used]}, hosts):
+        return _no_proposal(asked, f"no target is in {'; '.join(idle)}")
     return _queue("probe", action, tuple(hosts), spec)
 
 
 def _missing(site: Site, runbook: Runbook, mitigation: Mitigation) -> str:
     """Name the playbooks of the runbook that do not exist; '' if all do."""
     probe = runbook.applies_if.probe if runbook.applies_if else None
-    named = {probe, mitigation.playbook, mitigation.verify, mitigation.rollback} - {None}
+    checks = {check.playbook for check in mitigation.gate.checks}
+    named = {probe, mitigation.playbook, mitigation.verify, mitigation.rollback, *checks} - {None}
     gone = sorted(str(name) for name in named - site.sources.playbooks())
     if not gone:
         return _rushing(site, mitigation)
@@ -186,7 +191,16 @@ def _content(site: Site, incident: Incident, asked: Request) -> dict[str, Any]:
     mitigation = mitigation_of(runbook, asked.mitigation)
     inventory = site.sources.inventory()
     listed = _listed(incident, asked, mitigation, sorted(inventory.hosts), inventory.pools)
-    queue = order(listed)
+    rule = mitigation.rollout
+    listed = {h: {**row, **_place(rule, h, inventory.hosts[h])} for h, row in listed.items()}
+    if rule.spread and listed and all(row["domain"] is None for row in listed.values()):
+        raise BadInputError(
+            f"no listed host has the variable {rule.spread!r} that the rollout is spread over",
+            where=f"runbook {runbook.id}",
+            next="set it in the inventory, on hosts or groups, or mend spread",
+        )
+    queue = order(listed, rule.order)
+    _spared(rule, queue, inventory.pools)
     rolling_back = asked.rollback_of is not None
     write = mitigation.rollback if rolling_back else mitigation.playbook
     return {
@@ -221,8 +235,18 @@ def _content(site: Site, incident: Incident, asked: Request) -> dict[str, Any]:
             "order": queue,
             "sizes": sizes(mitigation.waves, len(queue)),
             "rule": list(mitigation.waves),
+            "loaded": rule.order,
+            "spread": rule.spread,
+            "max_parallel": rule.max_parallel,
+            "min_survivors": rule.min_survivors,
+            "pools": {
+                pool: list(members)
+                for pool, members in inventory.pools.items()
+                if rule.min_survivors not in (0, "0%")
+            },
+            "shard": SHARD,
         },
-        "gate": _gate(mitigation),
+        "gate": _gate(site, mitigation),
         "rollback": mitigation.rollback if mitigation.reversible else None,
         "hold": {} if rolling_back else _hold(site, runbook),
         "dry_run": asked.previewed,
@@ -251,7 +275,50 @@ def _listed(
     return listed
 
 
-def _gate(mitigation: Mitigation) -> dict[str, Any]:
+TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def _place(rule: Rollout, name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the inventory says of a host's load and failure domain, where it is asked for.
+
+    Only these two variables enter the proposal: others may be secrets.
+    """
+    place: dict[str, Any] = {}
+    if rule.order is not None:
+        said = str(variables.get("loaded", False)).lower()
+        if said not in TRUTHS:
+            raise BadInputError(
+                "its variable 'loaded' is neither true nor false",
+                where=name,
+                next="mend it in the inventory",
+            )
+        place["loaded"] = TRUTHS[said]
+    if rule.spread is not None:
+        domain = variables.get(rule.spread)
+        if isinstance(domain, dict | list) or len(str(domain)) > 64:
+            raise BadInputError(
+                f"its variable {rule.spread!r} is no short text that could name a failure domain",
+                where=name,
+                next="mend it in the inventory",
+            )
+        place["domain"] = None if domain is None else str(domain)
+    return place
+
+
+def _spared(rule: Rollout, queue: Sequence[str], pools: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a number of survivors that a pool does not have to spare, before anybody approves."""
+    for pool, members in pools.items():
+        needed = survivors_needed(rule.min_survivors, len(members))
+        if needed >= len(members) and set(members) & set(queue):
+            raise BadInputError(
+                f"min_survivors is {rule.min_survivors}, and the pool has {len(members)} hosts: "
+                "none of them could ever be touched",
+                where=f"pool {pool}",
+                next="lower it in the runbook, or give a percentage",
+            )
+
+
+def _gate(site: Site, mitigation: Mitigation) -> dict[str, Any]:
     gate = mitigation.gate
     return {
         "max_failed": gate.max_failed,
@@ -260,6 +327,32 @@ def _gate(mitigation: Mitigation) -> dict[str, Any]:
             "limit": gate.crash_after_apply.limit,
             "settle_seconds": gate.crash_after_apply.settle,
         },
+        "soak_seconds": gate.soak,
+        "checks": [
+            {
+                "title": check.title,
+                "playbook": check.playbook,
+                "where": check.where,
+                "prometheus": _query(site, check.prometheus) if check.prometheus else None,
+            }
+            for check in gate.checks
+        ],
+    }
+
+
+def _query(site: Site, query: Prometheus) -> dict[str, Any]:
+    """Return what is asked, of whom, and the bounds: all of it is approved."""
+    if site.prometheus_url is None:
+        raise BadInputError(
+            "the gate asks Prometheus, and no server is configured",
+            where="gate.prometheus_url in holdfast.yml",
+            next="set it, or take the check out of the runbook",
+        )
+    return {
+        "url": site.prometheus_url,
+        "query": query.query,
+        "max": query.max,
+        "min": query.min,
     }
 
 

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from bot.incident.state import Exposure, Host, Incident, Outcome
-from bot.ports import Processes, Run
+from bot.incident.state import Answer, Exposure, Host, Incident, Outcome, ProposalState
+from bot.ports import Processes, Run, Transaction
+from bot.rollout.gate import checked
 from bot.rollout.outcome import (
     Raw,
     Seen,
@@ -38,13 +39,16 @@ class Report:
     """How a run ended: ``state`` is ``finished``, ``cancelled`` or ``lost``.
 
     Lost is a run whose Ansible was killed: what no host has said to the end is in doubt.
-    ``trouble`` is for people.
+    ``trouble`` is for people. ``strangers`` are hosts that had an event although the run was not on
+    them; ``answer`` is what a Prometheus query came to.
     """
 
     run: Run
     raws: Sequence[Raw]
     state: str = "finished"
     trouble: str = ""
+    strangers: Sequence[str] = ()
+    answer: Answer | None = None
 
 
 def record(site: Site, report: Report) -> None:
@@ -58,14 +62,50 @@ def record(site: Site, report: Report) -> None:
         incident = refold(tx, run.incident)
         drafts: list[Draft] = []
         if tx.finish(run.ident, report.state):
-            judge = _broken_off if report.state == "lost" else JUDGES[run.kind]
-            drafts = judge(incident, report)
+            drafts = _breach(tx, incident, report)
+            if run.spec.get("proposal") or not drafts:
+                judge = _broken_off if report.state == "lost" else JUDGES[run.kind]
+                drafts = judge(incident, report) + drafts
         elif report.state != "lost" and any(
             r.ident == run.ident and r.state == "lost" for r in tx.runs(run.incident)
         ):
             drafts = [_late(report)]
         tx.append(run.incident, *drafts)
         tx.wake(run.incident, site.clock.now())
+
+
+def _breach(tx: Transaction, incident: Incident, report: Report) -> list[Draft]:
+    """Stop a rollout one of whose runs left its list of hosts: what else it does is not known."""
+    if not report.strangers:
+        return []
+    names = ", ".join(sorted(report.strangers)[:5])
+    why = (
+        f"BREACH: run {report.run.ident} reached {len(report.strangers)} hosts "
+        f"that are not on its list: {names}"
+    )
+    proposal = incident.proposals.get(str(report.run.spec.get("proposal", "")))
+    if proposal is None:
+        return [_failed(report, why)]
+    others = [r for r in tx.runs(incident.id) if r.spec.get("proposal") == proposal.id]
+    for run in others:
+        tx.cancel(run.ident)
+    running = proposal.state is ProposalState.RUNNING
+    word, kind = ("halted", "rollout.halted") if running else ("aborted", "rollout.aborted")
+    return [
+        *(_unrun(r) for r in others if r.kind == "wave" and r.state == "queued"),
+        Draft(
+            key=f"breach.{report.run.ident}",
+            kind=kind,
+            text=f"{proposal.id} {word}: {why}. Read the playbook before anything else is run",
+            data={
+                "proposal": proposal.id,
+                "digest": proposal.digest,
+                "wave": report.run.spec.get("wave"),
+                "why": why,
+                "strangers": sorted(report.strangers),
+            },
+        ),
+    ]
 
 
 def _late(report: Report) -> Draft:
@@ -359,6 +399,32 @@ def _updates(report: Report, changed: Mapping[str, Seen], lane: str) -> list[Dra
     ]
 
 
+def _asked(_incident: Incident, report: Report) -> list[Draft]:
+    """Say what a check of the gate answered, or that nobody answered it."""
+    spec = report.run.spec
+    proposal, wave, attempt, check = spec["asks"]
+    answer = report.answer or checked(report.raws)
+    if answer is None or report.state == "cancelled" or (_silent(report) and not report.answer):
+        return [_failed(report, report.trouble or "no host could be reached to ask it")]
+    word = "passes" if answer.ok else "does not pass"
+    return [
+        Draft(
+            key=f"asked.{proposal}.{wave}.{attempt}.{check}",
+            kind="gate.checked",
+            text=f"check '{spec['title']}' {word}: {answer.sentence}",
+            data={
+                "proposal": proposal,
+                "wave": wave,
+                "check": check,
+                "title": spec["title"],
+                "ok": answer.ok,
+                "why": answer.sentence,
+                "run": report.run.ident,
+            },
+        )
+    ]
+
+
 JUDGES: Mapping[str, Callable[[Incident, Report], list[Draft]]] = MappingProxyType(
     {
         "probe": _probe,
@@ -367,6 +433,7 @@ JUDGES: Mapping[str, Callable[[Incident, Report], list[Draft]]] = MappingProxyTy
         "retry": _retry,
         "readback": _reading,
         "check": _reading,
+        "ask": _asked,
     }
 )
 
@@ -423,20 +490,22 @@ def refuse(site: Site, run: Run, why: str) -> None:
     """
     drafts = [_failed(Report(run=run, raws=()), why)]
     if run.kind == "wave":
-        drafts.append(
-            Draft(
-                key=f"unrun.{run.ident}",
-                kind="wave.lost",
-                text=f"wave {run.spec['wave']} was not carried out and touched nothing",
-                data={
-                    "run": run.ident,
-                    "proposal": run.spec["proposal"],
-                    "wave": run.spec["wave"],
-                    "hosts": [],
-                },
-            )
-        )
+        drafts.append(_unrun(run))
     with site.store.transaction(run.incident) as tx:
         if tx.finish(run.ident, "cancelled"):
             tx.append(run.incident, *drafts)
         tx.wake(run.incident, site.clock.now())
+
+
+def _unrun(run: Run) -> Draft:
+    return Draft(
+        key=f"unrun.{run.ident}",
+        kind="wave.lost",
+        text=f"wave {run.spec['wave']} was not carried out and touched nothing",
+        data={
+            "run": run.ident,
+            "proposal": run.spec["proposal"],
+            "wave": run.spec["wave"],
+            "hosts": [],
+        },
+    )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bot.crash.show import from_dict
 from bot.decide import Action
 from bot.errors import BadInputError, ConflictError
-from bot.incident.state import BUSY, Incident
+from bot.incident.state import BUSY, Incident, ProposalState
 from bot.ports import Transaction
 from bot.runbook.match import match
 from bot.runbook.model import Mitigation, Runbook
@@ -127,7 +127,7 @@ def rollback(site: Site, name: str, actor: Actor) -> str:
                 f"{name} has no rollback: its runbook says that it cannot be undone",
                 next="see the runbook's residual risk",
             )
-        _free(now)
+        _free(now, undone=name)
         runbook = find(site.sources.library(), old.content["runbook"]["id"])
         action = mitigation_of(runbook, old.content["mitigation"]["id"])
         number = len(now.requests) + 1
@@ -136,10 +136,19 @@ def rollback(site: Site, name: str, actor: Actor) -> str:
     return f"{incident}: preparing the rollback of {name}; it needs its own approval"
 
 
-def _free(now: Incident) -> None:
+def _free(now: Incident, undone: str = "") -> None:
+    """Refuse while a proposal stands in the way; one that halted or paused may be undone."""
     if now.state != "open":
         raise ConflictError(f"{now.id} is {now.state}", next=f"reopen {now.id} first")
-    busy = next((p for p in now.proposals.values() if p.state in BUSY), None)
+    waits = {ProposalState.HALTED, ProposalState.PAUSED}
+    busy = next(
+        (
+            p
+            for p in now.proposals.values()
+            if p.state in BUSY and not (p.id == undone and p.state in waits)
+        ),
+        None,
+    )
     if busy is not None:
         raise ConflictError(
             f"{busy.id} is {busy.state}", next=f"let it end or abort {busy.id} first"

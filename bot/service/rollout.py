@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from bot.approval.policy import may_start, may_write
+from bot.clock import stamp
 from bot.decide import Action
 from bot.errors import HoldfastError
 from bot.incident.cascade import outcomes
@@ -63,6 +65,9 @@ def start(site: Site, incident: Incident, action: Action) -> Commit | None:
     )
 
     def commit(tx: Transaction, now: Incident) -> None:
+        for run in tx.runs(now.id):
+            if run.spec.get("proposal") == proposal.content["rollback_of"] is not None:
+                tx.cancel(run.ident)
         tx.append(now.id, *_released(now, proposal), started)
 
     return commit
@@ -113,21 +118,19 @@ def _supersede(proposal: Proposal, change: str) -> Commit:
 
 
 def wave(_site: Site, incident: Incident, action: Action) -> Commit:
-    """Start a wave: one run on exactly its hosts."""
+    """Start one run of a wave, on exactly its hosts; a wave of few hosts has only one."""
     proposal = incident.proposals[action.proposal]
     purpose = "rollback" if proposal.purpose == "rollback" else "first"
-    ident = f"{incident.id}.{proposal.id}.wave.{action.wave}.{action.attempt}"
+    ident = f"{incident.id}.{proposal.id}.wave.{action.wave}.{action.part}"
     spec = {**_spec(proposal, purpose), "wave": action.wave}
-    canary = action.wave == 1 and len(proposal.content["waves"]["sizes"]) > 1
-    name = "canary" if canary else f"wave {action.wave}"
-    again = f", attempt {action.attempt}" if action.attempt > 1 else ""
-    owed = f"; {len(action.owed)} down and owed" if action.owed else ""
     data = {
         "proposal": proposal.id,
         "digest": proposal.digest,
         "wave": action.wave,
+        "attempt": action.attempt,
         "run": ident,
         "hosts": list(action.hosts),
+        "planned": list(action.planned) if action.planned != action.hosts else [],
         "owed": list(action.owed),
         "purpose": purpose,
     }
@@ -137,8 +140,8 @@ def wave(_site: Site, incident: Incident, action: Action) -> Commit:
         if refusals:
             _halt(tx, now, proposal, action.wave, refusals)
             return
-        key = f"wave.{proposal.id}.{action.wave}.{action.attempt}"
-        text = f"{name} started on {_hosts(action.hosts)}{again}{owed}"
+        key = f"wave.{proposal.id}.{action.wave}.{action.part}"
+        text = _wave_text(now.proposals[proposal.id], action)
         drafts = [Draft(key=f"{key}.started", kind="wave.started", text=text, data=data)]
         if action.hosts:
             tx.queue(Run(ident=ident, incident=now.id, kind="wave", hosts=action.hosts, spec=spec))
@@ -147,6 +150,19 @@ def wave(_site: Site, incident: Incident, action: Action) -> Commit:
         tx.append(now.id, *drafts)
 
     return commit
+
+
+def _wave_text(proposal: Proposal, action: Action) -> str:
+    """Say which hosts a run of a wave takes, and how it belongs to the wave."""
+    canary = action.wave == 1 and len(proposal.content["waves"]["sizes"]) > 1
+    name = "canary" if canary else f"wave {action.wave}"
+    if not action.planned and action.hosts:
+        return f"{name} goes on with {_hosts(action.hosts)}, run {action.part}"
+    again = f", attempt {action.attempt}" if action.attempt > 1 else ""
+    part = len(action.hosts) < len(action.planned)
+    of = f", the first {len(action.hosts)} of {len(action.planned)} hosts" if part else ""
+    owed = f"; {len(action.owed)} down and owed" if action.owed else ""
+    return f"{name} started on {_hosts(action.hosts)}{of}{again}{owed}"
 
 
 def _empty_wave(key: str, data: Mapping[str, Any]) -> Draft:
@@ -180,6 +196,45 @@ def _spec(proposal: Proposal, purpose: str) -> dict[str, Any]:
 def _hosts(hosts: Sequence[str]) -> str:
     shown = ", ".join(hosts[:4])
     return shown if len(hosts) <= 4 else f"{shown} and {len(hosts) - 4} more"
+
+
+def soak(site: Site, incident: Incident, action: Action) -> Commit:
+    """Record that the canary kept its limits and is watched for a while before its gate."""
+    proposal = incident.proposals[action.proposal]
+    seconds = float(proposal.content["gate"]["soak_seconds"])
+    until = stamp(site.clock.now() + timedelta(seconds=seconds))
+    return _say(
+        f"soaking.{proposal.id}.{action.wave}.{action.attempt}",
+        "gate.soaking",
+        f"canary {action.why}; watched for {seconds:g} s, until {until}",
+        {
+            "proposal": proposal.id,
+            "wave": action.wave,
+            "seconds": seconds,
+            "until": until,
+            "why": action.why,
+        },
+    )
+
+
+def ask(_site: Site, incident: Incident, action: Action) -> Commit:
+    """Queue one check of the gate: a read-only playbook, or a Prometheus query."""
+    proposal = incident.proposals[action.proposal]
+    check = proposal.content["gate"]["checks"][action.check]
+    place = [proposal.id, action.wave, action.attempt, action.check]
+    ident = f"{incident.id}.{proposal.id}.ask.{'.'.join(map(str, place[1:]))}.{action.part}"
+    spec = {
+        **_spec(proposal, ""),
+        "playbooks": [[check["playbook"], "check"]] if check["playbook"] else [],
+        "prometheus": check["prometheus"],
+        "title": check["title"],
+        "asks": place,
+    }
+
+    def commit(tx: Transaction, now: Incident) -> None:
+        tx.queue(Run(ident=ident, incident=now.id, kind="ask", hosts=action.hosts, spec=spec))
+
+    return commit
 
 
 def pass_gate(_site: Site, incident: Incident, action: Action) -> Commit:

@@ -18,7 +18,8 @@ from bot.timeline.entry import Actor
 class Site:
     """The composition that services work on.
 
-    ``hold_interval`` (seconds) overrides the runbooks'; ``expiry`` is how long a proposal waits.
+    ``hold_interval`` (seconds) overrides the runbooks'; ``expiry`` is how long a proposal waits;
+    gates ask ``prometheus_url``.
     """
 
     store: Store
@@ -29,6 +30,7 @@ class Site:
     required: int = 1
     expiry: float = 1800.0
     hold_interval: float | None = None
+    prometheus_url: str | None = None
     heartbeat: float = 15.0
     host_labels: Sequence[str] = ()
 

@@ -31,6 +31,8 @@ KINDS = MappingProxyType(
         "wave.lost": "a run broke off (supervisor gone, heartbeat lapsed, Ansible killed); "
         "its hosts are read back before anything else",
         "wave.late": "a run that was given up as lost reported after all",
+        "gate.soaking": "the canary kept its limits and is watched for a while before its gate",
+        "gate.checked": "a check of the gate was asked, and what it answered",
         "gate.passed": "the gate after a wave let the rollout go on",
         "rollout.halted": "a gate stopped the rollout, and why",
         "rollout.paused": "a person paused the rollout between waves",

@@ -60,6 +60,8 @@ def test_paths_start_at_the_files_directory(file: Path):
         ("fleet: {inventroy: x}", "unknown key 'fleet.inventroy', did you mean 'inventory'?"),
         ("people: {a: {role: []}}", "unknown key 'people.a.role', did you mean 'roles'?"),
         ("hold: {intervl: 3s}", "unknown key 'hold.intervl', did you mean 'interval'?"),
+        ("gate: {prometheus_url: prometheus:9090}", "is no plain URL such as http://"),
+        ("gate: {prometheus_url: 'http://me:secret@p:9090'}", "without a password"),
         ("xyzzy: 1", "unknown key 'xyzzy'"),
         ("fleet: {forks: 0}", "fleet.forks: "),
         ("fleet: {forks: many}", "fleet.forks: "),
@@ -156,3 +158,8 @@ def test_any_text_is_a_duration_or_a_value_error(text: str):
 
 def test_every_key_of_the_configuration_has_a_default():
     Config()
+
+
+def test_the_url_of_prometheus_loses_its_last_slash(file: Path):
+    file.write_text("gate: {prometheus_url: 'https://metrics.example/prom/'}")
+    assert load(file, {}).gate.prometheus_url == "https://metrics.example/prom"

@@ -250,3 +250,118 @@ def test_owed_hosts_are_retried_although_the_first_canary_vanished():
     log.add("rollout.done", {"proposal": "P-1"})
     retry = next(a for a in actions(log, later=30) if a.verb == "retry")
     assert (retry.hosts, retry.purpose) == (("a",), "retry")
+
+
+def begun(**changes: object) -> Log:
+    return Log().opened().requested().probed().back("a").proposed(**changes).started()
+
+
+def gate(**parts: object) -> dict[str, object]:
+    crashes = {"limit": 0, "settle_seconds": 0}
+    return {"max_failed": 0, "max_lost": "10%", "crash_after_apply": crashes, **parts}
+
+
+CHECK = {"title": "errors", "playbook": "look.yml", "where": "wave", "prometheus": None}
+BESIDE = {**CHECK, "title": "beside", "where": "localhost"}
+
+
+def test_a_large_wave_is_several_runs_side_by_side_within_the_cap():
+    waves = {"order": list("abcd"), "sizes": [4], "rule": ["100%"], "shard": 2, "max_parallel": 3}
+    log = begun(waves=waves)
+    first, second = actions(log)
+    assert (first.part, first.hosts, first.planned) == (1, ("a", "b"), ("a", "b", "c", "d"))
+    assert (second.part, second.hosts, second.planned) == (2, ("c",), ())
+    data = {"proposal": "P-1", "wave": 1, "attempt": 1, "run": "w1", "hosts": ["a", "b"]}
+    log.add("wave.started", {**data, "planned": list("abcd")})
+    live = [run("wave", "running", "a", "b", purpose="first", proposal="P-1")]
+    assert actions(log, replace(live[0], ident="w1")) == [second]
+    log.add("wave.started", {**data, "run": "w2", "hosts": ["c"]})
+    live.append(run("wave", "running", "c", purpose="first", proposal="P-1"))
+    full = [replace(r, ident=f"w{n}") for n, r in enumerate(live, 1)]
+    assert actions(log, *full) == []
+    log.ended(1, c="verified")
+    (third,) = actions(log, full[0])
+    assert (third.part, third.hosts) == (3, ("d",))
+
+
+def test_no_further_run_of_a_wave_starts_once_its_limits_are_broken():
+    waves = {"order": list("abcd"), "sizes": [4], "rule": ["100%"], "shard": 1, "max_parallel": 1}
+    log = begun(waves=waves)
+    data = {"proposal": "P-1", "wave": 1, "attempt": 1, "run": "w1", "hosts": ["a"]}
+    log.add("wave.started", {**data, "planned": list("abcd")}).ended(1, a="failed")
+    (halt,) = actions(log)
+    assert (halt.verb, halt.why) == ("halt", "1 of 4 hosts not verified (limit 0): a: ")
+
+
+def test_the_canary_soaks_before_its_gate_and_a_crash_ends_it_at_once():
+    log = begun(gate=gate(soak_seconds=60)).wave(1, ["a"]).ended(1, a="verified")
+    (soak,) = actions(log)
+    assert soak.verb == "soak"
+    until = log.now + timedelta(seconds=60)
+    log.add("gate.soaking", {"proposal": "P-1", "wave": 1, "until": until.isoformat()})
+    assert verbs(log, later=50) == []
+    state = log.fold()
+    assert due(state, [], log.now, TEMPO) <= log.now + timedelta(seconds=30)  # type: ignore[operator]
+    assert due(state, [], until - timedelta(seconds=9), TEMPO) == until
+    passed = next(a for a in actions(log, later=60) if a.verb == "pass")
+    assert "soaked for 60 s" in passed.why
+    halted = next(a for a in actions(log.crash("a"), later=1) if a.verb == "halt")
+    assert "1 crashes on hosts that already had the value" in halted.why
+
+
+def test_every_check_is_asked_in_its_order_and_its_answer_is_in_the_gate():
+    log = begun(gate=gate(checks=[CHECK, BESIDE])).wave(1, ["a"]).ended(1, a="verified")
+    (ask,) = actions(log)
+    assert (ask.verb, ask.check, ask.hosts) == ("ask", 0, ("a",))
+    asked = run("ask", "running", "a", asks=["P-1", 1, 1, 0])
+    assert verbs(log, asked) == []
+    told = {"proposal": "P-1", "wave": 1, "ok": True}
+    log.add("gate.checked", {**told, "check": 0, "why": "1 say yes"})
+    (ask,) = actions(log)
+    assert (ask.verb, ask.check, ask.hosts) == ("ask", 1, ("localhost",))
+    log.add("gate.checked", {**told, "check": 1, "why": "1 say yes"})
+    (passed,) = actions(log)
+    assert passed.verb == "pass"
+    assert passed.why.endswith("(limit 1); errors: 1 say yes; beside: 1 say yes")
+
+
+def test_a_check_that_says_no_halts_and_the_next_is_not_asked():
+    log = begun(gate=gate(checks=[CHECK, BESIDE])).wave(1, ["a"]).ended(1, a="verified")
+    told = {"proposal": "P-1", "wave": 1, "check": 0, "ok": False, "why": "9 (max 5)"}
+    (halt,) = actions(log.add("gate.checked", told))
+    assert (halt.verb, halt.why) == ("halt", "check 'errors': 9 (max 5)")
+
+
+def test_a_check_that_nobody_answers_is_asked_again_and_then_halts():
+    log = begun(gate=gate(checks=[CHECK])).wave(1, ["a"]).ended(1, a="verified")
+    tries = [
+        replace(run("ask", "finished", "a", at=log, asks=["P-1", 1, 1, 0]), ident=f"ask.{n}")
+        for n in range(3)
+    ]
+    assert verbs(log, tries[0], later=1) == []
+    (again,) = [a for a in actions(log, tries[0], later=6) if a.verb == "ask"]
+    assert again.part == 2
+    (halt,) = [a for a in actions(log, *tries, later=60) if a.verb == "halt"]
+    assert halt.why == "check 'errors' was not answered by 3 runs"
+
+
+def test_a_check_waits_for_a_host_that_is_down_just_then():
+    log = begun(gate=gate(checks=[CHECK])).wave(1, ["a"]).ended(1, a="verified")
+    log.add("alert.received", {"host": "a", "down": True})
+    assert "ask" not in verbs(log)
+    assert "pass" not in verbs(log)
+    assert "ask" in verbs(log.back("a"))
+
+
+def test_a_pool_without_a_host_to_spare_halts_and_one_that_may_recover_waits_a_while():
+    waves = {"order": list("abcd"), "sizes": [4], "rule": ["100%"], "pools": {"web": list("abcd")}}
+    (halt,) = actions(begun(waves={**waves, "min_survivors": 4}))
+    assert halt.verb == "halt"
+    assert "pool web: 4 of its 4 hosts are live and untouched or verified" in halt.why
+    log = begun(waves={**waves, "min_survivors": 3})
+    log.add("alert.received", {"host": "d", "down": True})
+    assert "wave" not in verbs(log)
+    assert "halt" not in verbs(log, later=500)
+    (halt,) = [a for a in actions(log, later=601) if a.verb == "halt"]
+    assert "for 600 s" in halt.why
+    assert "wave" in verbs(log.back("d"))

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import click
 import pytest
+import yaml
 from pydantic import BaseModel
 from starlette.routing import Route
 
@@ -40,6 +41,7 @@ from tests.unit import events
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs/reference.md").read_text()
+HOW_TO = (ROOT / "docs/how-to.md").read_text()
 README = (ROOT / "README.md").read_text()
 DOCS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 
@@ -165,6 +167,9 @@ PARTS: dict[str, tuple[str, type[BaseModel]]] = {
     "applies_if": ("applies_if.", model.AppliesIf),
     "mitigations": ("mitigations[].", model.Mitigation),
     "gate": ("gate.", model.Gate),
+    "rollout": ("rollout.", model.Rollout),
+    "checks": ("checks[].", model.Check),
+    "prometheus": ("prometheus.", model.Prometheus),
     "crash_after_apply": ("crash_after_apply.", model.CrashAfterApply),
     "hold": ("hold.", model.Hold),
     "knob": ("knob.", model.Knob),
@@ -301,6 +306,17 @@ def test_the_runbook_of_the_readme_lints_and_passes_its_own_tests():
     results = [r for r in run_tests(library, crash.read) if r.file == name]
     assert {r.expect for r in results} == {"match", "none"}
     assert [r.why for r in results if not r.ok] == []
+
+
+def test_the_rules_of_waves_and_gates_in_the_how_to_can_be_written_so():
+    text = section("Say how far a rollout may go, and what has to hold", HOW_TO)
+    rules = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert rules
+    runbook = yaml.safe_load((ROOT / "runbooks/net/tcp-estats-update-mss.yml").read_text())
+    given = yaml.safe_load(rules[1])
+    mitigation = model.Mitigation.model_validate({**runbook["mitigations"][0], **given})
+    assert set(given["rollout"]) == set(model.Rollout.model_fields)
+    assert len(mitigation.gate.checks) == 2
 
 
 def test_the_readme_is_short():

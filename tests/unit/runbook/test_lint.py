@@ -147,3 +147,11 @@ def test_other_strategies_are_found_in_imported_playbooks_too():
     assert other_strategies(files, ["a.yml"]) == ["b.yml: free"]
     assert other_strategies(files, ["c.yml"]) == ["c.yml: {{ fast }}"]
     assert other_strategies(files, ["none.yml"]) == []
+
+
+def test_a_check_playbook_is_looked_for_and_needs_no_variable_of_the_mitigation():
+    check = "    gate: {checks: [{title: is it well, playbook: look.yml}]}\n    risk: low"
+    text = GOOD.replace("    risk: low", check)
+    assert "a.yml:14: there is no playbook 'look.yml'" in said(text)[0]
+    plain = READ.replace('  vars: {key: "", value: ""}\n', "").replace(" {{ key | quote }}", "")
+    assert [str(p) for p in lint(load({"a.yml": text}), {**PLAYBOOKS, "pb/look.yml": plain})] == []
