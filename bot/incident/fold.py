@@ -242,7 +242,7 @@ def _spare_untouched(incident: Incident, rollback: Proposal, undone: str) -> Non
     old = incident.proposals.get(undone)
     for name in old.hosts if old is not None else ():
         host = incident.host(name)
-        untouched = host.outcome is Outcome.OWED and host.lane == "plan"
+        untouched = host.outcome is Outcome.OWED and host.decided == "plan"
         if untouched and name not in rollback.content["hosts"]:
             host.outcome, host.reason = None, "never touched"
 

@@ -97,6 +97,9 @@ class Referee:
     broken: str = ""
     failed: dict[tuple[int, int], set[str]] = field(default_factory=dict)
     gone: dict[tuple[int, int], set[str]] = field(default_factory=dict)
+    unsure: dict[tuple[int, int], set[str]] = field(default_factory=dict)
+    doubted: tuple[int, int] | None = None
+    """A wave that broke its limit only if its hosts of unknown fate turn out to be lost."""
     last: int = 0
 
     def tick(self) -> None:
@@ -104,6 +107,9 @@ class Referee:
         sim = self.simulation
         calm, before = self.broken, self._well()
         sim.tick()
+        if self.doubted is not None:
+            self._limits(self.doubted)
+            calm = self.broken
         queued = [r for i, r in sim.queue.items() if i not in self.seen and r.spec.get("purpose")]
         self.seen |= set(sim.queue)
         fresh = {h for r in queued for h in r.hosts}
@@ -157,14 +163,16 @@ class Referee:
             self.failed.setdefault(key, set()).update(
                 h for h, o in said.items() if o in {"failed", "applied"}
             )
-            self.gone.setdefault(key, set()).update(
-                h for h, o in said.items() if o in {"owed", "unknown"}
-            )
+            self.gone.setdefault(key, set()).update(h for h, o in said.items() if o == "owed")
+            self.unsure.setdefault(key, set()).update(h for h, o in said.items() if o == "unknown")
             self._limits(key)
         self.last = len(sim.entries)
 
     def _limits(self, key: tuple[int, int]) -> None:
+        """Note the wave if it broke a limit; a host that a read-back finds verified was not lost."""
         sim = self.simulation
+        unsure = {h for h in self.unsure[key] if sim.outcome(h) is not Outcome.VERIFIED}
+        gone = self.gone[key] | unsure
         runs = [w for w in sim.proposal.waves if (w.number, w.attempt) == key]
         whole = {h for w in runs for h in (*w.hosts, *w.planned)}
         limit = self.plan.max_lost
@@ -173,8 +181,11 @@ class Referee:
         proved = any(h.applied_at for h in sim.incident.hosts.values())
         if len(self.failed[key]) > self.plan.max_failed:
             self.broken = f"wave {key}: failed {self.failed[key]}"
-        elif len(self.gone[key]) > int(lost) and proved:
-            self.broken = f"wave {key}: lost {self.gone[key]}"
+        elif len(gone) > int(lost) and (proved or self.doubted == key):
+            self.broken = f"wave {key}: lost {gone}"
+            self.doubted = key if unsure else None
+        elif self.doubted == key:
+            self.broken, self.doubted = "", None
 
     def _told(self, what: str) -> str:
         return f"{what}\n{self.plan}\n{self.simulation.story()}"
