@@ -199,6 +199,7 @@ def _carry_out(
 
 
 def _lapsed(lease: Lease) -> str:
+    lease.renew()  # the leash may have found it lapsed before we did
     return f"its supervisor stood still for more than {LIMIT:.0f} s" if lease.lapsed else ""
 
 
