@@ -259,7 +259,8 @@ def _carry_out(
     state_of_run = "cancelled" if stopped else "finished"
     if status == ansible.KILLED and not stopped:
         state_of_run = "lost"
-        trouble = trouble or _lapsed(lease) or "its Ansible was killed"
+        reasons = [why for why in (_lapsed(lease), trouble) if why]
+        trouble = "; ".join(reasons) or "its Ansible was killed"
     return Report(
         run=run,
         raws=results.raws(run.hosts),
@@ -270,6 +271,7 @@ def _carry_out(
 
 
 def _lapsed(lease: Lease) -> str:
+    lease.renew()  # the leash may have found it lapsed before we did
     return f"its supervisor stood still for more than {LIMIT:.0f} s" if lease.lapsed else ""
 
 

@@ -447,7 +447,7 @@ def test_a_host_whose_power_is_cut_in_mid_task_is_unreachable_soon_and_read_firs
 def test_a_supervisor_that_is_given_up_is_ended_before_anybody_else_writes(
     enclave: Mode, tmp_path: Path
 ):
-    """It is stopped before its Ansible began; continued after the takeover, it would write."""
+    """It is stopped about when its Ansible begins; continued after the takeover, it would write."""
     with stage(tmp_path, arrange) as (bot, fleet):
         bot.start()
         token = bot.tokens("dana")["dana"]
