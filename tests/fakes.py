@@ -65,6 +65,13 @@ class Sources:
         self._texts = {FLAGSHIP: (bundled("runbooks") / FLAGSHIP).read_text()}
         self._library = load_runbooks(self._texts)
 
+    def rewrite(self, *changes: tuple[str, str]) -> None:
+        """Change the runbook's text: pairs of what stands there once, and what shall."""
+        for old, new in changes:
+            assert self._texts[FLAGSHIP].count(old) == 1, old
+            self._texts[FLAGSHIP] = self._texts[FLAGSHIP].replace(old, new)
+        self._library = load_runbooks(self._texts)
+
     def _answer(self) -> None:
         if self.failing is not None:
             raise self.failing

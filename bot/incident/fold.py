@@ -264,6 +264,8 @@ def _wave_finished(incident: Incident, entry: Entry) -> None:
 def _wave_lost(incident: Incident, entry: Entry) -> None:
     if (wave := _wave(incident, entry)) is not None:
         wave.lost, wave.finished_at = True, entry.at
+    if "outcomes" in entry.data:
+        _outcomes(incident, entry)
     for name in entry.data.get("hosts", ()):
         host = incident.host(name)
         host.outcome, host.at = Outcome.UNKNOWN, entry.at
@@ -287,6 +289,7 @@ def _outcomes(incident: Incident, entry: Entry) -> None:
         host.outcome = Outcome(seen["outcome"])
         host.reason, host.at = seen.get("reason", ""), entry.at
         host.lane = str(entry.data.get("lane", ""))
+        host.partly = bool(seen.get("partly"))
         when = _see(host, seen, entry)
         if host.outcome not in SETTLED or when is None:
             continue

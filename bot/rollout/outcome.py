@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bot.incident.state import Exposure, Host, Outcome
@@ -15,7 +15,8 @@ class Raw:
 
     ``status`` is ``ok failed unreachable missing``; ``facts`` are the JSON lines that the
     playbook printed, in order; ``message`` is Ansible's own; ``at`` is when the host last
-    answered (RFC 3339), which may be long before the run ended.
+    answered (RFC 3339), which may be long before the run ended; ``changed`` says that a task has
+    changed the host, by Ansible's word.
     """
 
     host: str
@@ -23,11 +24,24 @@ class Raw:
     facts: tuple[Mapping[str, Any], ...] = ()
     message: str = ""
     at: str | None = None
+    changed: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON form that is kept while the run goes on."""
+        return {**asdict(self), "facts": [dict(fact) for fact in self.facts]}
+
+    @classmethod
+    def from_dict(cls, said: Mapping[str, Any]) -> Raw:
+        """Read what ``as_dict`` wrote."""
+        return cls(**{**said, "facts": tuple(said["facts"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One host's outcome with the value read back."""
+    """One host's outcome with the value read back.
+
+    ``partly``: a task failed after the host was changed, or while it was.
+    """
 
     outcome: Outcome
     reason: str = ""
@@ -36,6 +50,7 @@ class Seen:
     kernel: str | None = None
     unreachable: bool = False
     seen_at: str | None = None
+    partly: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form that entries hold."""
@@ -47,6 +62,7 @@ class Seen:
             "kernel": self.kernel,
             "unreachable": self.unreachable,
             "seen_at": self.seen_at,
+            "partly": self.partly,
         }
 
 
@@ -82,9 +98,13 @@ def _applied(raw: Raw) -> Seen:
         return Seen(outcome=Outcome.NOT_APPLICABLE, reason=reason, **_truth(fact))
     if verify is not None and raw.status == "ok":
         return _verified(verify)
+    partly = raw.changed or bool(wrote and wrote.get("changed"))
+    if raw.status == "failed" and partly:
+        reason = f"partly applied, to be read back: {raw.message or 'a task failed'}"
+        return Seen(outcome=Outcome.UNKNOWN, reason=reason, partly=True, **_truth(fact))
     if raw.status == "failed":
         return Seen(outcome=Outcome.FAILED, reason=raw.message or "task failed", **_truth(fact))
-    if wrote is not None:
+    if wrote is not None or partly:
         reason = "it answered the write, not the read-back: to be read back"
         return Seen(outcome=Outcome.UNKNOWN, reason=reason, **_truth(wrote))
     if raw.status == "unreachable":
@@ -117,7 +137,10 @@ def read_back(raw: Raw, before: Host) -> Seen | None:
         seen = _verified(fact)
     else:
         reason = f"the value is {fact.get('value')}, not {fact.get('wanted')}"
-        seen = Seen(outcome=Outcome.OWED, reason=reason, **_truth(fact))
+        outcome = Outcome.OWED
+        if before.partly:
+            outcome, reason = Outcome.FAILED, f"{before.reason}; {reason}"
+        seen = Seen(outcome=outcome, reason=reason, **_truth(fact))
     return replace(seen, seen_at=raw.at)
 
 

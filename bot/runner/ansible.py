@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,13 +38,24 @@ class Job:
 
 @dataclass(slots=True)
 class Results:
-    """What each host said, gathered from Ansible's events as they come."""
+    """What each host said, gathered from Ansible's events as they come.
 
+    ``closing`` is the phase whose answer is a host's last one (None: any answer is). ``began`` and
+    ``final`` are when the run turned to a host and when it answered for good; ``news`` are hosts
+    with something new, ``stirred`` is set with them. Another thread may take the news.
+    """
+
+    closing: str | None = None
     status: dict[str, str] = field(default_factory=dict)
     facts: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
     skipped: set[str] = field(default_factory=set)
     times: dict[str, str] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
+    began: dict[str, str] = field(default_factory=dict)
+    final: dict[str, str] = field(default_factory=dict)
+    news: deque[str] = field(default_factory=deque)
+    stirred: threading.Event = field(default_factory=threading.Event)
 
     def take(self, event: Mapping[str, Any]) -> bool:
         """Note one event. It runs in the reading thread, so it must be quick."""
@@ -50,19 +63,40 @@ class Results:
         host, result = data.get("host"), data.get("res") or {}
         if not host:
             return True
+        created = str(event.get("created") or "")
+        if created and self.began.setdefault(host, created) is created:
+            self._stir(host)
+        if isinstance(result, dict) and result.get("changed") is True:
+            self.changed.add(host)
         match event.get("event"):
             case "runner_on_unreachable":
                 self._end(host, "unreachable", result)
+                self._close(host, created)
             case "runner_on_failed" if not data.get("ignore_errors"):
                 self._end(host, "failed", result)
+                self._close(host, created)
             case "runner_on_ok":
                 self.status.setdefault(host, "ok")
             case "runner_on_skipped":
                 self.skipped.add(str(data.get("task", "")))
             case _:
                 pass
-        self._facts(host, result, str(event.get("created") or ""))
+        self._facts(host, result, created)
         return True
+
+    def _close(self, host: str, created: str) -> None:
+        if created:
+            self.final[host] = created
+            self._stir(host)
+
+    def _stir(self, host: str) -> None:
+        self.news.append(host)
+        self.stirred.set()
+
+    def fresh(self) -> list[str]:
+        """Take the hosts with something new, each once."""
+        taken = [self.news.popleft() for _ in range(len(self.news))]
+        return list(dict.fromkeys(taken))
 
     def _end(self, host: str, status: str, result: Mapping[str, Any]) -> None:
         self.status[host] = status
@@ -80,6 +114,8 @@ class Results:
                     json.dumps(fact, ensure_ascii=False, allow_nan=False).encode()
                     self.facts.setdefault(host, []).append(fact)
                     self.times[host] = created
+                    if self.closing in (None, fact.get("phase")):
+                        self._close(host, created)
                 except (ValueError, RecursionError):
                     self.messages.setdefault(host, f"unreadable answer: {_short(line)}")
 
@@ -92,6 +128,7 @@ class Results:
                 facts=tuple(self.facts.get(host, ())),
                 message=self.messages.get(host, ""),
                 at=self.times.get(host) or None,
+                changed=host in self.changed,
             )
             for host in approved
         ]

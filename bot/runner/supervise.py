@@ -22,6 +22,7 @@ from bot.errors import ConflictError, HoldfastError, UnavailableError
 from bot.ports import Run
 from bot.proposal.content import digest
 from bot.runner import ansible
+from bot.runner.notebook import Notebook
 from bot.runner.pin import lay_out
 from bot.service.report import Report, record, refuse
 from bot.service.site import Site, refold
@@ -90,7 +91,7 @@ def supervise(site: Site, fleet: FleetPart, state: Path, ident: str, worker: str
             _persistently(site, lambda: refuse(site, run, refusal))
             return True
         with Pulse(site, run, fleet.run_timeout) as pulse:
-            report = _carry_out(fleet, state, directory, run, pulse)
+            report = _carry_out(site, fleet, state, directory, run, pulse)
             _persistently(site, lambda: record(site, report))
     finally:
         _persistently(site, lambda: site.store.unlock_hosts(run.ident))
@@ -149,15 +150,18 @@ def _lock(site: Site, run: Run) -> None:
         waited += BEAT
 
 
-def _carry_out(fleet: FleetPart, state: Path, directory: Path, run: Run, pulse: Pulse) -> Report:
+def _carry_out(
+    site: Site, fleet: FleetPart, state: Path, directory: Path, run: Run, pulse: Pulse
+) -> Report:
     spec = run.spec
-    results, trouble = ansible.Results(), ""
+    results, trouble = ansible.Results(closing=spec["playbooks"][-1][1]), ""
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         lay_out(spec["tree"], state / "pinned", directory / "project")
         job = _job(fleet, state, directory, run, spec)
         if not pulse.stopped:
-            status = ansible.run(job, results)
+            with Notebook(site.store, run, results):
+                status = ansible.run(job, results)
             trouble = _trouble(results, status, directory, run, pulse.stopped)
     except Exception as error:  # a run that broke is reported: silence would only look like death
         log.exception("the run broke", extra={"run": run.ident})

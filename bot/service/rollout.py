@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from bot.incident.cascade import outcomes
 from bot.incident.state import Incident, Outcome, Proposal
 from bot.ports import Run, Transaction
 from bot.proposal.content import changes, digest
+from bot.rollout.outcome import Raw, applied, rolled_back
 from bot.service.knowledge import current_sources
 from bot.service.site import Site
 from bot.service.step import Commit
@@ -297,24 +299,40 @@ def lost(site: Site, incident: Incident, action: Action) -> Commit:
         )
     ]
     if wrote and proposal in incident.proposals:
-        drafts.append(
-            Draft(
-                key=f"lost.{run.ident}.hosts",
-                kind="wave.lost",
-                text=f"{_hosts(run.hosts)}: unknown, to be read back before anything else",
-                data={
-                    "run": run.ident,
-                    "proposal": proposal,
-                    "wave": run.spec.get("wave"),
-                    "hosts": list(run.hosts),
-                },
-            )
-        )
+        drafts.append(_in_doubt(site, run, proposal))
 
     def commit(tx: Transaction, now: Incident) -> None:
         tx.append(now.id, *drafts)
+        tx.drop_answers(run.ident)
 
     return commit
+
+
+def _in_doubt(site: Site, run: Run, proposal: str) -> Draft:
+    """Say what a lost run had told of its hosts, and that the others are unknown."""
+    told = [a for a in site.store.answers(run.ident) if a.at is not None]
+    judge = rolled_back if run.spec["purpose"] == "rollback" else applied
+    seen = {a.host: judge(Raw.from_dict(a.said)) for a in told}
+    known = {h: s.as_dict() for h, s in seen.items() if s.outcome is not Outcome.UNKNOWN}
+    unknown = [h for h in run.hosts if h not in known]
+    counts = Counter(outcome["outcome"] for outcome in known.values())
+    parts = [f"{n} {word.replace('_', ' ')} before it was lost" for word, n in counts.items()]
+    if unknown:
+        parts.append(f"{_hosts(unknown)}: unknown, to be read back before anything else")
+    wave = run.spec.get("wave")
+    return Draft(
+        key=f"lost.{run.ident}.hosts",
+        kind="wave.lost",
+        text=f"of {len(run.hosts)} hosts {'; '.join(parts)}",
+        data={
+            "run": run.ident,
+            "proposal": proposal,
+            "wave": wave,
+            "hosts": unknown,
+            "outcomes": known,
+            "lane": f"wave {wave}" if wave else str(run.spec["purpose"]),
+        },
+    )
 
 
 def _say(key: str, kind: str, text: str, data: Mapping[str, Any]) -> Commit:

@@ -20,6 +20,7 @@ from bot.chat.wire import card_json
 from bot.errors import BadInputError, HoldfastError, RefusedError, TooLargeError
 from bot.incident.fold import fold
 from bot.intake import alertmanager, text
+from bot.service import progress
 from bot.service.receive import receive
 from bot.timeline.entry import Actor
 from bot.web import page
@@ -151,8 +152,8 @@ def _reading(api: FastAPI, app: App, health: Health) -> None:
     @api.get("/incidents/{name}")
     def incident(name: str) -> HTMLResponse:
         entries = app.site.store.entries(name)
-        now = app.site.clock.now()
-        html = page.incident_page(fold(entries), entries, app.site.people, now)
+        now, lives = app.site.clock.now(), progress.live(app.site, name)
+        html = page.incident_page(fold(entries), entries, app.site.people, now, lives)
         return HTMLResponse(html, headers=HTML)
 
     @api.get("/incidents/{name}/postmortem.md")
