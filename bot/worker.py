@@ -13,7 +13,7 @@ from bot.decide import Action, decide, due
 from bot.errors import ConflictError, HoldfastError, UnavailableError
 from bot.incident.state import Incident
 from bot.ports import Transaction
-from bot.service import prepare, request, rollout
+from bot.service import knobs, prepare, request, rollout
 from bot.service.report import Watch, refuse
 from bot.service.site import Site, load, refold
 from bot.service.step import Commit
@@ -145,7 +145,8 @@ class Worker:
             commit = _failed(action, error) if action.request else None
         if commit is None:
             return False
-        with self._site.store.transaction(state.id) as tx:
+        locks = (knobs.LOCK,) if action.verb == "propose" else ()
+        with self._site.store.transaction(state.id, *locks) as tx:
             now = refold(tx, state.id)
             current = decide(now, tx.runs(state.id), self._site.clock.now(), self._site.tempo)
             if action not in current:

@@ -36,8 +36,10 @@ from bot.worker import Worker
 
 DANA = Actor(id="dana", name="Dana", via="cli")
 EVE = Actor(id="eve", name="Eve", via="cli")
+ALEX = Actor(id="alex", name="Alex", via="cli")
 EVERYBODY = {
     "dana": Person(id="dana", name="Dana", roles=frozenset({"commander"})),
+    "alex": Person(id="alex", name="Alex", roles=frozenset({"approver"})),
     "eve": Person(id="eve", name="Eve", roles=frozenset({"responder"})),
 }
 FLAGSHIP = "net/tcp-estats-update-mss.yml"
@@ -63,6 +65,15 @@ class Sources:
         self.hosts = list(hosts)
         self.failing: Exception | None = None
         self._texts = {FLAGSHIP: (bundled("runbooks") / FLAGSHIP).read_text()}
+        self._library = load_runbooks(self._texts)
+
+    def add(self, name: str, *changes: tuple[str, str]) -> None:
+        """Add a runbook: the first one with other words in it."""
+        text = self._texts[FLAGSHIP]
+        for old, new in changes:
+            assert old in text, old
+            text = text.replace(old, new)
+        self._texts[name] = text
         self._library = load_runbooks(self._texts)
 
     def rewrite(self, *changes: tuple[str, str]) -> None:
@@ -198,10 +209,10 @@ class Night:
             with self.store.transaction(row.id) as tx:
                 tx.wake(row.id, self.clock.now())
 
-    def crash(self, host: str, *, up: bool = True) -> None:
+    def crash(self, host: str, *, up: bool = True, text: str = "") -> None:
         """Report a crash; ``up``: the host is back already."""
         at = stamp(self.clock.now())
-        alerts = [oops.crashed(host, OOPS, at)] + ([oops.down(host, at, at)] if up else [])
+        alerts = [oops.crashed(host, text or OOPS, at)] + ([oops.down(host, at, at)] if up else [])
         read = read_alerts(json.dumps(oops.webhook(*alerts)).encode(), ["instance"])
         watcher = Actor(id="alertmanager", name="alertmanager", via="intake")
         self.clock.sleep(0.01)
@@ -263,7 +274,8 @@ class Night:
                 answer = self._write(run, name, purpose)
                 if answer is not None:
                     return answer
-            facts.append(host.fact(name, phase or "apply"))
+            writes = "rollback" if purpose == "rollback" else "apply"
+            facts.append(host.fact(name, phase or writes))
         return Raw(host=name, status="ok", facts=tuple(facts), at=at)
 
     def _write(self, run: Run, name: str, purpose: str) -> Raw | None:
@@ -280,7 +292,8 @@ class Night:
         if host.manner == "fails":
             return Raw(host=name, status="failed", message="read-only file system")
         if host.knob:
-            host.value, host.persisted = "0", True
+            back = purpose == "rollback"
+            host.value, host.persisted = ("1", False) if back else ("0", True)
         if host.manner == "dies":
             host.up, host.manner = False, "well"
             return Raw(host=name, status="unreachable", message="timed out")

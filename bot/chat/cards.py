@@ -157,6 +157,8 @@ def proposal_card(
     ]
     if overridden := content["mitigation"]["overridden"]:
         fields.insert(3, ("Site says", f"overrides the runbook's {', '.join(overridden)}"))
+    if shared := content.get("shared"):
+        fields.insert(3, ("Shared", "; ".join(shared)))
     lines = tuple(evidence(incident)[:2])
     what = "rollback of " + str(content["rollback_of"]) if content["rollback_of"] else ""
     title = what or content["mitigation"]["title"]
