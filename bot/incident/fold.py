@@ -82,7 +82,7 @@ def _alert(incident: Incident, entry: Entry) -> None:
     this = Crash(host=name, at=entry.at, title=crash["title"], known=known)
     incident.crashes.append(this)
     host.crashes += 1
-    host.crashed_at = entry.at
+    host.crashed_at = host.hint_at = entry.at
     if host.outcome in SETTLED:
         _crashed_after(incident, host, this)
 

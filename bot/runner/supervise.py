@@ -92,12 +92,13 @@ def supervise(site: Site, fleet: FleetPart, state: Path, ident: str, worker: str
             return True
         with Pulse(site, run, fleet.run_timeout) as pulse:
             report = _carry_out(site, fleet, state, directory, run, pulse)
-            _persistently(site, lambda: record(site, report))
+            news: list[bool] = []
+            _persistently(site, lambda: news.append(record(site, report)))
     finally:
         _persistently(site, lambda: site.store.unlock_hosts(run.ident))
-    # A hold is checked for days: a check that went well leaves nothing on the disk.
+    # A hold is checked, and a dead host tried, for days: without news nothing stays on the disk.
     # Of the others the hosts' connection settings go, which may hold passwords.
-    quiet = run.kind == "check" and not report.trouble
+    quiet = run.kind in {"check", "retry", "readback"} and news == [False] and not report.trouble
     for used in [directory] if quiet else [directory / "env", directory / "inventory"]:
         shutil.rmtree(used, ignore_errors=True)
     return True

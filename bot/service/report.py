@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
+from bot.decide import spent
 from bot.incident.state import Exposure, Host, Incident, Outcome
 from bot.ports import Run
 from bot.rollout.outcome import (
@@ -39,8 +40,10 @@ class Report:
     trouble: str = ""
 
 
-def record(site: Site, report: Report) -> None:
+def record(site: Site, report: Report) -> bool:
     """End the run and append what it found, in one transaction, and wake the incident.
+
+    Returns whether there was anything to tell. Runs that decide nothing any more are forgotten.
 
     A run that was given up as lost meanwhile is noted as late and decides nothing. A report that
     is told twice, because the database's answer did not come back, changes nothing.
@@ -51,10 +54,12 @@ def record(site: Site, report: Report) -> None:
         drafts: list[Draft] = []
         if tx.finish(run.ident, report.state):
             drafts = JUDGES[run.kind](incident, report)
+            tx.forget_runs(spent(tx.runs(run.incident)))
         elif any(r.ident == run.ident and r.state == "lost" for r in tx.runs(run.incident)):
             drafts = [_late(report)]
         tx.append(run.incident, *drafts)
         tx.wake(run.incident, site.clock.now())
+    return bool(drafts)
 
 
 def _late(report: Report) -> Draft:

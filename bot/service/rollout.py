@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.approval.policy import may_start, may_write
-from bot.decide import Action
+from bot.decide import Action, following
 from bot.errors import HoldfastError
 from bot.incident.cascade import outcomes
 from bot.incident.state import Incident, Outcome, Proposal
@@ -237,7 +237,7 @@ def retry(_site: Site, incident: Incident, action: Action) -> Commit:
         current = now.proposals[proposal.id]
         hosts = tuple(h for h in action.hosts if may_write(current, h, action.purpose).ok)
         if hosts:
-            number = 1 + sum(1 for r in tx.runs(now.id) if r.kind == "retry")
+            number = following(r for r in tx.runs(now.id) if r.kind == "retry")
             ident = f"{now.id}.{proposal.id}.{action.purpose}.{number}"
             spec = _spec(proposal, action.purpose)
             tx.queue(Run(ident=ident, incident=now.id, kind="retry", hosts=hosts, spec=spec))
@@ -264,7 +264,7 @@ def _reading(kind: str, incident: Incident, action: Action) -> Commit:
     }
 
     def commit(tx: Transaction, now: Incident) -> None:
-        number = 1 + sum(1 for r in tx.runs(now.id) if r.kind == kind)
+        number = following(r for r in tx.runs(now.id) if r.kind == kind)
         ident = f"{now.id}.{proposal.id}.{kind}.{number}"
         tx.queue(Run(ident=ident, incident=now.id, kind=kind, hosts=action.hosts, spec=spec))
 
