@@ -155,6 +155,8 @@ def proposal_card(
         ("Approvals", _approvals(proposal, count)),
         ("Digest", proposal.digest[:12]),
     ]
+    if full and proposal.waves:
+        fields.append(("Output", f"in the state directory: {', '.join(outputs(proposal))}"))
     if overridden := content["mitigation"]["overridden"]:
         fields.insert(3, ("Site says", f"overrides the runbook's {', '.join(overridden)}"))
     if shared := content.get("shared"):
@@ -173,6 +175,11 @@ def proposal_card(
         if proposal.state is ProposalState.OPEN
         else "",
     )
+
+
+def outputs(proposal: Proposal) -> list[str]:
+    """Return where Ansible's whole output of each wave's run lies, below the state directory."""
+    return [f"runs/{wave.run}/artifacts/job/stdout" for wave in proposal.waves]
 
 
 def does(content: Mapping[str, Any]) -> str:

@@ -131,6 +131,7 @@ def _details(site: Site, command: Command, _actor: Actor) -> Reply:
         "digest": proposal.digest,
         "content": dict(proposal.content),
         "dry_run": cards.preview(incident, proposal, limit=10_000).splitlines(),
+        "output": cards.outputs(proposal),
     }
     return Reply(card=card, data=data)
 

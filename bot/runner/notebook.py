@@ -16,7 +16,7 @@ from bot.runner.ansible import Results
 
 log = logging.getLogger(__name__)
 
-GATHER = 0.1
+GATHER = 0.05
 """Seconds in which answers are gathered before they are written together."""
 
 

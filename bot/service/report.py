@@ -67,7 +67,8 @@ def _late(report: Report) -> Draft:
     return Draft(
         key=f"late.{report.run.ident}",
         kind="wave.late",
-        text=f"run {report.run.ident} reported after it was given up; its word is not used",
+        text=f"run {report.run.ident} reported on {len(said)} hosts after it was given up; its word "
+        "is not used",
         data={"run": report.run.ident, "hosts": said},
     )
 
@@ -341,7 +342,8 @@ def refuse(site: Site, run: Run, why: str) -> None:
             Draft(
                 key=f"unrun.{run.ident}",
                 kind="wave.lost",
-                text=f"wave {run.spec['wave']} was not carried out and touched nothing",
+                text=f"wave {run.spec['wave']} was not carried out and touched none of "
+                f"its {len(run.hosts)} hosts",
                 data={
                     "run": run.ident,
                     "proposal": run.spec["proposal"],

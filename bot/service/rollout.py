@@ -9,7 +9,7 @@ from typing import Any
 from bot.approval.policy import may_start, may_write
 from bot.decide import Action, following
 from bot.errors import HoldfastError
-from bot.incident.cascade import outcomes
+from bot.incident.cascade import outcomes, tallied
 from bot.incident.state import Incident, Outcome, Proposal
 from bot.ports import Run, Transaction
 from bot.proposal.content import changes, digest
@@ -219,13 +219,11 @@ def _halt(tx: Transaction, now: Incident, proposal: Proposal, number: int, why: 
 
 def finish(_site: Site, incident: Incident, action: Action) -> Commit:
     """Record that every wave was carried out; owed hosts stay owed and are said."""
-    counts = outcomes(incident)
-    text = " · ".join(f"{n} {o.replace('_', ' ')}" for o, n in counts.items() if n)
     return _say(
         f"done.{action.proposal}",
         "rollout.done",
-        f"{action.proposal}: all waves carried out: {text}",
-        {"proposal": action.proposal, "outcomes": counts},
+        f"{action.proposal}: all waves carried out: {tallied(incident)}",
+        {"proposal": action.proposal, "outcomes": outcomes(incident)},
     )
 
 

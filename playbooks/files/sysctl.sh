@@ -133,8 +133,8 @@ put() (
   umask 022
   new=${ours%/*}/.${ours##*/}.new
   mkdir -p "${ours%/*}" || exit 1
-  # tee names the reason (a full disk), printf cannot
-  if printf '%s\n' "$1" | tee "$new" > /dev/null && flush "$new"; then
+  # cat names the reason (a full disk), printf cannot
+  if printf '%s\n' "$1" | cat > "$new" && flush "$new"; then
     mv -f "$new" "$ours" && flush "$ours" "${ours%/*}"
   else
     rm -f "$new"

@@ -1,0 +1,167 @@
+"""How long until what a host said is in the store: ``make bench-progress``.
+
+A real fleet, a real proposal and its real waves, each by a real supervisor over real Ansible. The
+supervisor of this bench is the product's, with a stopwatch around the store's ``note``: from the
+moment at which Ansible's process made a host's final event to the moment at which it was committed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bot.app import App, build, start_workers
+from bot.cli import main as holdfast
+from bot.clock import stamp
+from bot.config import load
+from bot.demo import oops
+from bot.demo.fleet import KNOB, Fleet, plan
+from bot.incident.fold import fold
+from bot.incident.state import ProposalState
+from bot.intake import alertmanager
+from bot.layout import lay_out
+from bot.ports import Answer
+from bot.service.approve import approve
+from bot.service.receive import receive
+from bot.store import SqlStore
+from bot.timeline.entry import Actor
+
+HOSTS = 50
+LIMIT = 0.25
+TOLD = "HOLDFAST_BENCH_PROGRESS"
+KINDS = ("probe", "preview", "wave", "retry", "readback", "check")
+DANA = Actor(id="dana", name="Dana", via="cli")
+CONFIG = {
+    "fleet": {
+        "inventory": "inventory.ini",
+        "ssh_options": [
+            "ControlMaster=no",
+            "ServerAliveInterval=2",
+            "ServerAliveCountMax=3",
+            "KexAlgorithms=curve25519-sha256",
+        ],
+    },
+    "people": {"dana": {"name": "Dana", "roles": ["commander"]}},
+    "overrides": {"tcp-estats-update-mss": {"disable-estats": {"key": KNOB}}},
+    "hold": {"interval": "1h"},
+}
+
+
+def supervise() -> None:
+    """Be ``holdfast run IDENT`` with a stopwatch."""
+    plain, told = SqlStore.note, Path(os.environ[TOLD])  # Ansible gets another environment
+
+    def note(self: SqlStore, run: str, said: Sequence[Answer]) -> bool:
+        kept = plain(self, run, said)
+        now = time.time()
+        with told.open("a") as file:
+            for one in said:
+                if one.at is not None:
+                    file.write(json.dumps([run, one.host, now - one.at.timestamp()]) + "\n")
+        return kept
+
+    SqlStore.note = note  # type: ignore[method-assign]
+    sys.argv = ["holdfast", *sys.argv[2:]]
+    holdfast()
+
+
+class Launcher:
+    """Starts this file's supervisor for every run."""
+
+    def __init__(self, config: Path) -> None:
+        self._config = config
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+
+    def launch(self, ident: str) -> None:
+        """Start it unless it was started already."""
+        if ident not in self._started:
+            command = [sys.executable, __file__, "supervise", "--config", str(self._config)]
+            self._started[ident] = subprocess.Popen([*command, "run", ident])
+
+    def reap(self) -> None:
+        """Collect what has ended."""
+        for child in self._started.values():
+            child.poll()
+
+
+def measure(count: int) -> dict[str, list[float]]:
+    """Roll out over so many hosts; return the seconds of each final answer by kind of run."""
+    with tempfile.TemporaryDirectory() as place:
+        told, site = Path(place, "told"), Path(place, "site")
+        os.environ[TOLD] = str(told)
+        with Fleet(Path(place, "fleet"), plan(count, unpatched=0)) as fleet:
+            lay_out(site)
+            (site / "holdfast.yml").write_text(json.dumps(CONFIG))
+            fleet.write_inventory(site / "inventory.ini")
+            roll_out(site / "holdfast.yml")
+        found: dict[str, list[float]] = {}
+        for line in told.read_text().splitlines():
+            run, _, seconds = json.loads(line)
+            kind = next(kind for kind in KINDS if f".{kind}." in run)
+            found.setdefault(kind, []).append(seconds)
+        return found
+
+
+def roll_out(config: Path) -> None:
+    """Be the bot: a crash comes in, somebody approves, until all waves are carried out."""
+    app, stop = build(load(config)), threading.Event()
+    workers = start_workers(app, Launcher(config), stop)
+    try:
+        text = oops.console(oops.ESTATS, "6.12.9-fleet", random.Random(1))
+        at = stamp(app.site.clock.now())
+        alerts = oops.webhook(oops.crashed("web-01", text, at), oops.down("web-01", at, at))
+        read = alertmanager.read(json.dumps(alerts).encode(), app.site.host_labels)
+        app.sources.known(patience=60)
+        receive(app.site, read, app.sources.known(), DANA)
+        wait(app, ProposalState.OPEN)
+        approve(app.site, "P-1", DANA)
+        wait(app, ProposalState.DONE)
+    finally:
+        stop.set()
+        for _, thread in workers:
+            thread.join()
+        app.close()
+
+
+def wait(app: App, state: ProposalState) -> None:
+    """Wait until the proposal is in a state."""
+    end = time.monotonic() + 900
+    while time.monotonic() < end:
+        proposal = fold(app.site.store.entries("INC-1")).current
+        if proposal is not None and proposal.state is state:
+            return
+        time.sleep(0.5)
+    said = [entry.text for entry in app.site.store.entries("INC-1")]
+    raise SystemExit("waited in vain:\n" + "\n".join(said))
+
+
+def main() -> None:
+    """Print median, p99 and most, by kind of run."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else HOSTS
+    found = measure(count)
+    print("run       answers  median ms  p99 ms  most ms")
+    whole = [seconds for part in found.values() for seconds in part]
+    for kind, told in {**found, "all": whole}.items():
+        figures = [1000 * one for one in (statistics.median(told), p99(told), max(told))]
+        print(f"{kind:8}  {len(told):7}  {figures[0]:9.0f}  {figures[1]:6.0f}  {figures[2]:7.0f}")
+    print(f"p99 at most {1000 * LIMIT:.0f} ms: {'yes' if p99(whole) <= LIMIT else 'no'}")
+
+
+def p99(told: Sequence[float]) -> float:
+    """Return what 99 of 100 do not exceed."""
+    return sorted(told)[min(len(told) - 1, int(0.99 * len(told)))]
+
+
+if __name__ == "__main__":
+    supervise() if sys.argv[1:2] == ["supervise"] else main()
