@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from bot.crash import halves, spelling, wrapping
+from bot.crash.numbering import separator, without
 from bot.crash.scan import Hit, Scanner
 from bot.crash.transport import (
     MAX_LINE,
@@ -27,6 +28,12 @@ MAX_BEFORE = 400
 
 MAX_BEHIND = 4000
 """Lines behind a headline that are taken apart."""
+
+MAX_COUNTED = 32
+"""Lines before and behind a found one that are looked at to tell whether lines are numbered."""
+
+MAX_TRIED = 4
+"""Found lines that are asked whether they are numbered."""
 
 MAX_SHOWN = 4096
 """Characters of an original line that are quoted as evidence."""
@@ -53,6 +60,11 @@ Scan = Callable[[str], Sequence[Hit]]
 """Finds the lines of a text that matter."""
 
 
+def is_plain(text: str) -> bool:
+    """Tell that the way has changed nothing of ``text``; no means that it may have."""
+    return text.isascii() and not _MARKS.occurs(text) and not halves.broken(text)
+
+
 class Console:
     """The lines of one text.
 
@@ -62,8 +74,8 @@ class Console:
     """
 
     __slots__ = (
-        "_bared", "_contexts", "_first", "_numbers", "_original", "_plain", "_shown", "_stamps",
-        "all_cpus", "boots", "injected", "lines", "regions", "text",
+        "_bared", "_contexts", "_first", "_numbers", "_original", "_plain", "_separator", "_shown",
+        "_stamps", "all_cpus", "boots", "injected", "lines", "regions", "text",
     )  # fmt: skip
 
     def __init__(self, original: str | bytes, first: int = 0) -> None:
@@ -77,7 +89,7 @@ class Console:
             text = text.replace("\r\n", "\n")
         self._original = text
         self._shown: list[str] | None = None
-        self._plain = len(text) <= _SHORT and text.isascii() and not _MARKS.may_hit(text)
+        self._plain = len(text) <= _SHORT and is_plain(text)
         self.text = text if self._plain else clean(text)
         self.lines: Sequence[str] = ()
         self._numbers: list[int] | None = None
@@ -91,6 +103,7 @@ class Console:
         self._stamps: int | None = None
         self.regions: dict[tuple[str, int, int], Region] = {}
         """Lines of one context that were told apart, for the next report of the same."""
+        self._separator = ""
         self.injected = False
         """Whether fault injection printed traces into this text."""
         self.boots: list[tuple[int, str]] = []
@@ -104,6 +117,22 @@ class Console:
         A line that holds several of the kernel is looked at again with ``scan``, to tell which of
         them was found; without it, each of them counts as found.
         """
+        places = self._unfolded(hits, scan)
+        for hit in places[:MAX_TRIED]:
+            if self.bare(hit.at)[0].lstrip()[:1].isdigit() and self._counted(hit.at):
+                break
+        return places
+
+    def _counted(self, at: int) -> bool:
+        """Tell whether the lines around line ``at`` are numbered; if so, from now on they are not."""
+        first = max(0, at - MAX_COUNTED)
+        around = range(first, min(at + MAX_COUNTED, len(self.lines)))
+        self._separator = separator([self.bare(line)[0] for line in around], at - first)
+        if self._separator:
+            self._bared.clear()
+        return bool(self._separator)
+
+    def _unfolded(self, hits: Sequence[Hit], scan: Scan | None) -> Sequence[Hit]:
         lines = self.text.split("\n")
         self.lines = lines
         if self._numbers is not None:
@@ -194,11 +223,24 @@ class Console:
             return ""
         return line[:width] if is_stamp(line[:width]) else ""
 
+    def alike(self, at: int, other: int) -> bool:
+        """Tell at once, if it is so, that two lines begin with a stamp of the same context."""
+        line, behind = self.lines[at], self.lines[other]
+        edge = line.find("]") if line[:1] == "[" and not self._contexts else -1
+        end = line.find(" ", edge)
+        return (
+            0 < edge < end and behind[:1] == "[" and behind[edge : end + 1] == line[edge : end + 1]
+        )
+
     def bare(self, at: int) -> tuple[str, str]:
         """Return the kernel's own words of line ``at``, and their context."""
         known = self._bared.get(at)
         if known is None:
-            known = self._bared[at] = bare(self.lines[at], self._contexts.get(at, ""))
+            known = bare(self.lines[at], self._contexts.get(at, ""))
+            if self._separator:
+                text, context = known
+                known = bare(without(text, self._separator), context)
+            self._bared[at] = known
         return known
 
 

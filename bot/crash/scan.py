@@ -7,7 +7,7 @@ library looks for the words that each pattern needs, then tries the pattern on t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -109,12 +109,12 @@ class Scanner:
         hits = self._by_words(text)
         return hits if worth is None or worth(hits) else []
 
-    def may_hit(self, text: str) -> bool:
-        """Tell whether ``text`` may hold a pattern; no is certain."""
+    def occurs(self, text: str) -> bool:
+        """Tell whether ``text`` holds a pattern."""
         if _ENGINE == "re2":
             data = text.encode("utf-8", errors="replace")
             return self._compiled().search(data) is not None
-        return any(word in text for word in self._by_word().all)
+        return self._by_word().occur(text)
 
     def _by_word(self) -> _Words:
         if self._words is None:
@@ -135,7 +135,7 @@ class Scanner:
         data = text.encode("utf-8", errors="replace")
         hits: list[Hit] = []
         ends: list[int] = []
-        end = tried = 0
+        number = before = end = tried = 0
         pattern = self._compiled()
         matches = pattern.finditer(data)
         while (match := next(matches, None)) is not None:
@@ -153,12 +153,15 @@ class Scanner:
             if end < 0:
                 end = len(data)
             line = data[data.rfind(b"\n", 0, at) + 1 : end].decode("utf-8", errors="replace")
-            hits.append(Hit(0, (word,), line))
+            if worth is None:
+                number += data.count(b"\n", before, at)
+                before = at
+            hits.append(Hit(number, (word,), line))
             ends.append(end)
             tried = 1
-        if worth is not None and not worth(hits):
-            return []
-        return _numbered(data, hits, ends)
+        if worth is None:
+            return hits
+        return _numbered(data, hits, ends) if worth(hits) else []
 
     def _by_words(self, text: str) -> list[Hit]:
         words = self._by_word()
@@ -186,6 +189,25 @@ def _numbered(data: bytes, hits: list[Hit], ends: list[int]) -> list[Hit]:
     return numbered
 
 
+LONG_LINE = 4096
+"""Characters of a line that are searched at once with ``re``."""
+
+OVERLAP = 512
+"""Characters in which two such stretches overlap: what is found on a line is no longer."""
+
+
+def _stretches(line: str) -> Iterator[tuple[int, str]]:
+    """Yield where each stretch of a line begins, and the stretch.
+
+    ``re`` may walk to the end of what it searches from each place: that is at most one stretch.
+    """
+    if len(line) <= LONG_LINE:
+        yield 0, line
+        return
+    for begin in range(0, len(line) - OVERLAP, LONG_LINE - OVERLAP):
+        yield begin, line[begin : begin + LONG_LINE]
+
+
 class _Words:
     """Patterns by the plain words that they need."""
 
@@ -197,6 +219,13 @@ class _Words:
                 if not word:
                     raise ValueError(f"a pattern of a scanner needs a plain word: {pattern!r}")
                 self._by_word.setdefault(word, []).append(re.compile(part))
+
+    def occur(self, text: str) -> bool:
+        """Tell whether ``text`` holds a pattern."""
+        return any(
+            word in text and any(pattern.search(text) is not None for pattern in patterns)
+            for word, patterns in self._by_word.items()
+        )
 
     @property
     def all(self) -> Iterable[str]:
@@ -211,11 +240,12 @@ class _Words:
         hits: list[Hit] = []
         for number, line, words in lines:
             found = {
-                match.start(): match[0]
+                begin + match.start(): match[0]
+                for begin, stretch in _stretches(line)
                 for word in words
-                if word in line
+                if word in stretch
                 for pattern in self._by_word[word]
-                for match in pattern.finditer(line)
+                for match in pattern.finditer(stretch)
             }
             if found:
                 words_found = dict.fromkeys(found[at] for at in sorted(found))
