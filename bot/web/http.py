@@ -29,8 +29,8 @@ from bot.web import page
 from bot.web.metrics import exposition
 
 LIMIT = 1024 * 1024
-READING = threading.BoundedSemaphore(2)
-"""How many readers are answered at once: more would not be answered sooner, and each holds a whole
+READING = threading.Lock()
+"""One reader is answered at a time: two would not be answered sooner, and each holds a whole
 incident in memory. What changes something does not wait here."""
 HTML = {
     "Content-Security-Policy": page.CSP,
