@@ -16,8 +16,8 @@ from bot.runner.ansible import Results
 
 log = logging.getLogger(__name__)
 
-GATHER = 0.05
-"""Seconds in which answers are gathered before they are written together."""
+GATHER = 0.02
+"""Seconds between two writes: answers that come meanwhile are written together."""
 
 
 class Notebook:
@@ -42,7 +42,6 @@ class Notebook:
         while not self._done.is_set():
             self._results.stirred.wait()
             self._results.stirred.clear()
-            self._done.wait(GATHER)
             # A play may speak of localhost as well.
             hosts = [host for host in self._results.fresh() if host in self._hosts]
             try:
@@ -53,6 +52,7 @@ class Notebook:
                 self._results.news.extend(hosts)
                 self._done.wait(1)
                 self._results.stirred.set()
+            self._done.wait(GATHER)
 
     def _answer(self, host: str) -> Answer:
         final = self._results.final.get(host)
