@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENCLAVE := $(BIN)/python -m bot.demo.enclave
 
-.PHONY: demo test check soak bench-crash bench-store bench-rollout lock clean
+.PHONY: demo test check soak bench-crash bench-progress bench-rollout bench-serve bench-store lock clean
 
 demo: $(READY)
 	@.ci/system demo
@@ -31,6 +31,13 @@ $(READY): requirements/dev.txt pyproject.toml
 # The crash reader over HOLDFAST_CORPUS=FILE, else over our golden logs. WHAT="accuracy speed -v" picks.
 bench-crash: $(READY)
 	$(BIN)/python -m bench.crash $(WHAT)
+
+bench-progress: $(READY)
+	@.ci/system test
+	$(ENCLAVE) $(BIN)/python bench/progress.py
+
+bench-serve: $(READY)
+	$(BIN)/python bench/serve.py
 
 bench-store: $(READY)
 	$(BIN)/python bench/store.py

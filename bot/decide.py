@@ -25,6 +25,8 @@ MAX_ATTEMPTS = 3
 CANARIES = 5
 STALL = timedelta(minutes=10)
 """How long a rollout waits for hosts of a pool to come back before it says that it cannot go on."""
+KEPT = 12
+"""So many tries of a host govern its back-off: doubled as often, any pause is at its longest."""
 LIVE = frozenset({"queued", "running"})
 EPOCH = datetime.fromtimestamp(0, UTC)
 SETTLED = frozenset({Outcome.VERIFIED, Outcome.APPLIED})
@@ -128,6 +130,38 @@ def due(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo) ->
     return max(min(w for w in waits if w > now), now + timedelta(seconds=0.2))
 
 
+def following(runs: Iterable[Run]) -> int:
+    """Return the number of the next run of a sort: older ones may have been forgotten."""
+    return 1 + max((int(r.ident.rpartition(".")[2]) for r in runs), default=0)
+
+
+def spent(runs: Sequence[Run]) -> list[str]:
+    """Return the ended runs that decide nothing any more, so that hours of them stay bounded.
+
+    A retry or readback counts while it is among the last ``KEPT`` of one of its hosts, a probe
+    among the last of its request, a check among the last of all. Waves, dry runs and lost runs
+    stay.
+    """
+    seen: Counter[tuple[str, str]] = Counter()
+    found = []
+    for run in reversed(runs):
+        marks = _marks(run)
+        if marks and run.state in {"finished", "cancelled"}:
+            if all(seen[mark] >= KEPT for mark in marks):
+                found.append(run.ident)
+            seen.update(marks)
+    return found
+
+
+def _marks(run: Run) -> list[tuple[str, str]]:
+    """Return in which rows of runs one stands: of each host, of its request, or of its kind."""
+    if run.kind in {"retry", "readback"}:
+        return [("host", host) for host in run.hosts]
+    if run.kind == "probe":
+        return [("request", str(run.spec.get("request")))]
+    return [("kind", run.kind)] if run.kind == "check" else []
+
+
 def _lost(run: Run) -> Action:
     return Action(verb="lost", run=run.ident)
 
@@ -154,9 +188,10 @@ def _prepare(request: Request, runs: Sequence[Run], now: datetime) -> list[Actio
         wait = timedelta(seconds=min(60.0, 5.0 * len(probes)))
         if probes and now < max(probes) + wait:
             return []
-        return [Action(verb="probe", request=request.number, attempt=len(probes) + 1)]
+        attempt = following([r for r in mine if r.kind == "probe"])
+        return [Action(verb="probe", request=request.number, attempt=attempt)]
     if request.previewed is None:
-        attempt = 1 + sum(1 for r in mine if r.kind == "preview")
+        attempt = following([r for r in mine if r.kind == "preview"])
         return [Action(verb="preview", request=request.number, attempt=attempt)]
     return [Action(verb="propose", request=request.number)]
 
@@ -575,8 +610,11 @@ def _purpose(rollout: Proposal, host: Host) -> str:
 
 
 def _retry_at(host: Host, runs: Sequence[Run], tempo: Tempo) -> datetime:
-    """Return when an owed host is tried next: backing off, at once when it was seen again."""
-    since = host.at
+    """Return when an owed host is tried next: backing off, at once when it was seen again.
+
+    A word about it (an alert that ends, a crash of a later boot) begins the back-off anew.
+    """
+    since = max((t for t in (host.at, host.hint_at) if t is not None), default=None)
     tries = [
         r.finished_at
         for r in runs
@@ -589,7 +627,7 @@ def _retry_at(host: Host, runs: Sequence[Run], tempo: Tempo) -> datetime:
     hints = [t for t in (host.seen_at, host.hint_at) if t is not None and t > last]
     if hints:
         return max(hints)
-    wait = min(tempo.retry_max, tempo.retry_first * 2 ** max(0, len(recent) - 1))
+    wait = min(tempo.retry_max, tempo.retry_first * 2 ** min(KEPT, max(0, len(recent) - 1)))
     return last + timedelta(seconds=wait)
 
 

@@ -57,6 +57,20 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one host of a live run has said so far.
+
+    ``began`` is when the run turned to it, ``at`` when it gave its final answer (None: it is still
+    out); ``said`` is that answer in the form of ``bot.rollout.outcome.Raw.as_dict``.
+    """
+
+    host: str
+    began: datetime
+    at: datetime | None = None
+    said: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Posted:
     """A chat message that stands for one slot of an incident (``headline``, ``proposal.P-1``)."""
 
@@ -103,6 +117,21 @@ class Transaction(Protocol):
 
     def cancel(self, ident: str) -> None:
         """Ask a run's supervisor to stop; a run that is still queued becomes ``cancelled``."""
+
+    def forget_runs(self, idents: Sequence[str]) -> None:
+        """Delete these runs; one that has not ended stays."""
+
+    def drop_answers(self, run: str) -> None:
+        """Forget what the hosts of a lost run have said."""
+
+    def claim_knob(self, key: str, incident: str, proposal: str) -> None:
+        """Note that a proposal would set, or take back, this key."""
+
+    def knob_claims(self, key: str) -> list[tuple[str, str]]:
+        """Return (incident, proposal) of every claim to a key."""
+
+    def drop_knob(self, proposal: str) -> None:
+        """Forget the claim of a proposal."""
 
     def runs(self, incident: str) -> list[Run]:
         """Return the incident's runs in the order in which they were queued."""
@@ -153,6 +182,16 @@ class Store(Protocol):
 
     def runs(self, incident: str) -> list[Run]:
         """Return the incident's runs in the order in which they were queued."""
+
+    def note(self, run: str, said: Sequence[Answer]) -> bool:
+        """Keep what hosts of a running run have said. False: it does not run any more.
+
+        A later answer of a host replaces its earlier one. They are kept until the run has ended
+        (``lost``: until ``drop_answers``).
+        """
+
+    def answers(self, run: str) -> list[Answer]:
+        """Return what the hosts of a live or lost run have said so far, by name."""
 
     def unfinished_runs(self) -> list[Run]:
         """Return every queued or running run."""

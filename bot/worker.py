@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import Protocol
 
 from bot.decide import Action, ask_for_newcomers, decide, due
-from bot.errors import ConflictError, HoldfastError, UnavailableError
+from bot.errors import ConflictError, HoldfastError, NotFoundError, UnavailableError
 from bot.incident.state import Incident
 from bot.ports import Processes, Run, Transaction
-from bot.service import newcomers, prepare, request, rollout
+from bot.service import knobs, newcomers, prepare, request, rollout
 from bot.service.report import Watch, refuse
 from bot.service.site import Site, load, refold
 from bot.service.step import Commit
@@ -123,7 +123,10 @@ class Worker:
         Not a part of the look: an abort must not wait for a look that waits for an inventory.
         """
         for ident in self._launcher.started():
-            run = self._site.store.run(ident)
+            try:
+                run = self._site.store.run(ident)
+            except NotFoundError:
+                continue  # it has ended, and decides nothing any more
             if run.state == "cancelled" and not run.worker:
                 self._launcher.withdraw(ident)
 
@@ -168,7 +171,8 @@ class Worker:
             commit = _failed(action, error) if action.request else None
         if commit is None:
             return False
-        with self._site.store.transaction(state.id) as tx:
+        locks = (knobs.LOCK,) if action.verb == "propose" else ()
+        with self._site.store.transaction(state.id, *locks) as tx:
             now = refold(tx, state.id)
             current = self._decide(now, tx.runs(state.id), self._site.clock.now())
             if action not in current:

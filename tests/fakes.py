@@ -37,6 +37,7 @@ from bot.worker import Worker
 DANA = Actor(id="dana", name="Dana", via="cli")
 ALEX = Actor(id="alex", name="Alex", via="cli")
 EVE = Actor(id="eve", name="Eve", via="cli")
+ALEX = Actor(id="alex", name="Alex", via="cli")
 EVERYBODY = {
     "dana": Person(id="dana", name="Dana", roles=frozenset({"commander"})),
     "alex": Person(id="alex", name="Alex", roles=frozenset({"approver"})),
@@ -66,6 +67,22 @@ class Sources:
         self.failing: Exception | None = None
         self.rushing: set[str] = set()
         self._texts = {FLAGSHIP: (bundled("runbooks") / FLAGSHIP).read_text()}
+        self._library = load_runbooks(self._texts)
+
+    def add(self, name: str, *changes: tuple[str, str]) -> None:
+        """Add a runbook: the first one with other words in it."""
+        text = self._texts[FLAGSHIP]
+        for old, new in changes:
+            assert old in text, old
+            text = text.replace(old, new)
+        self._texts[name] = text
+        self._library = load_runbooks(self._texts)
+
+    def rewrite(self, *changes: tuple[str, str]) -> None:
+        """Change the runbook's text: pairs of what stands there once, and what shall."""
+        for old, new in changes:
+            assert self._texts[FLAGSHIP].count(old) == 1, old
+            self._texts[FLAGSHIP] = self._texts[FLAGSHIP].replace(old, new)
         self._library = load_runbooks(self._texts)
 
     def _answer(self) -> None:
@@ -220,10 +237,10 @@ class Night:
             with self.store.transaction(row.id) as tx:
                 tx.wake(row.id, self.clock.now())
 
-    def crash(self, host: str, *, up: bool = True) -> None:
+    def crash(self, host: str, *, up: bool = True, text: str = "") -> None:
         """Report a crash; ``up``: the host is back already."""
         at = stamp(self.clock.now())
-        alerts = [oops.crashed(host, OOPS, at)] + ([oops.down(host, at, at)] if up else [])
+        alerts = [oops.crashed(host, text or OOPS, at)] + ([oops.down(host, at, at)] if up else [])
         read = read_alerts(json.dumps(oops.webhook(*alerts)).encode(), ["instance"])
         watcher = Actor(id="alertmanager", name="alertmanager", via="intake")
         self.clock.sleep(0.01)
@@ -244,8 +261,9 @@ class Night:
 
     def carry_out(self) -> None:
         """Carry out every run that was launched and not yet taken."""
+        queued = {run.ident for run in self.store.unfinished_runs() if run.state == "queued"}
         for ident in self.launcher.launched:
-            if self.store.run(ident).state == "queued":
+            if ident in queued:
                 self.supervise(ident)
 
     def supervise(self, ident: str, *, dies_after: int | None = None) -> None:
@@ -304,8 +322,8 @@ class Night:
         if host.manner == "fails":
             return Raw(host=name, status="failed", message="read-only file system")
         if host.knob:
-            undoing = run.spec["purpose"] == "rollback"
-            host.value, host.persisted = ("1", False) if undoing else ("0", True)
+            back = purpose == "rollback"
+            host.value, host.persisted = ("1", False) if back else ("0", True)
         if host.manner == "dies":
             host.up, host.manner = False, "well"
             return Raw(host=name, status="unreachable", message="timed out")

@@ -13,6 +13,7 @@ from bot.clock import stamp
 from bot.incident.cascade import measure, outcomes
 from bot.incident.state import Host, Incident, Outcome, Proposal, ProposalState
 from bot.proposal.content import blast_radius
+from bot.service.progress import Progress
 
 TONES = {
     ProposalState.OPEN: "warn",
@@ -22,9 +23,14 @@ TONES = {
     ProposalState.PAUSED: "warn",
 }
 
+UNMITIGATED = "may be serving unmitigated"
 
-def headline(incident: Incident, now: datetime) -> Card:
-    """Return the one message of an incident: a latecomer reads it and knows where it stands."""
+
+def headline(incident: Incident, now: datetime, lives: Sequence[Progress] = ()) -> Card:
+    """Return the one message of an incident: a latecomer reads it and knows where it stands.
+
+    ``lives`` is what goes on now.
+    """
     cascade = measure(incident, now)
     fields = [
         ("Cascade", cascade.sentence),
@@ -42,6 +48,8 @@ def headline(incident: Incident, now: datetime) -> Card:
         fields.append(("Preparing", said or "a proposal: probing the fleet, then a dry run"))
     elif incident.requests and incident.requests[-1].why:
         fields.append(("No proposal", incident.requests[-1].why))
+    if lives:
+        fields.append(("Now", "; ".join(one.sentence for one in lives)))
     if incident.rollout is not None:
         fields.append(("Hosts", counts(incident)))
     if incident.hold.state != "none":
@@ -110,7 +118,7 @@ def counts(incident: Incident) -> str:
     found = outcomes(incident)
     rollout = incident.rollout
     undoing = rollout is not None and rollout.purpose == "rollback"
-    owed = "may still have the value" if undoing else "may be serving unmitigated"
+    owed = "may still have the value" if undoing else UNMITIGATED
     parts = [
         f"{n} {o.replace('_', ' ')}{f' ({owed})' if o == Outcome.OWED else ''}"
         for o, n in found.items()
@@ -146,8 +154,12 @@ def proposal_card(
         ("Approvals", _approvals(proposal, count)),
         ("Digest", proposal.digest[:12]),
     ]
+    if full and proposal.waves:
+        fields.append(("Output", f"in the state directory: {', '.join(outputs(proposal))}"))
     if overridden := content["mitigation"]["overridden"]:
         fields.insert(3, ("Site says", f"overrides the runbook's {', '.join(overridden)}"))
+    if shared := content.get("shared"):
+        fields.insert(3, ("Shared", "; ".join(shared)))
     lines = tuple(evidence(incident)[:2])
     what = "rollback of " + str(content["rollback_of"]) if content["rollback_of"] else ""
     title = what or content["mitigation"]["title"]
@@ -178,6 +190,11 @@ def listed(content: Mapping[str, Any]) -> str:
         said = f" ({', '.join(words + more)})" if words else ""
         parts.append(f"{number} {exposure.replace('_', ' ')}{said}")
     return " · ".join(parts)
+
+
+def outputs(proposal: Proposal) -> list[str]:
+    """Return where Ansible's whole output of each wave's run lies, below the state directory."""
+    return [f"runs/{wave.run}/artifacts/job/stdout" for wave in proposal.waves]
 
 
 def does(content: Mapping[str, Any]) -> str:
@@ -281,13 +298,13 @@ def _buttons(proposal: Proposal) -> tuple[Button, ...]:
     return (details,)
 
 
-def host_row(host: Host) -> dict[str, Any]:
+def host_row(incident: Incident, host: Host) -> dict[str, Any]:
     """Return a host as the published JSON: ``{host,outcome,reason,value,boot_id,at,lane,…}``."""
     return {
         "host": host.name,
         "outcome": host.outcome.value if host.outcome else None,
         "exposure": host.exposure.value if host.exposure else None,
-        "reason": host.reason,
+        "reason": why(incident, host),
         "value": host.value,
         "boot_id": host.boot_id,
         "kernel": host.kernel,
@@ -299,18 +316,34 @@ def host_row(host: Host) -> dict[str, Any]:
     }
 
 
-def hosts_card(incident: Incident, hosts: Sequence[Host]) -> Card:
-    """List hosts, the ones that need somebody first."""
+def why(incident: Incident, host: Host) -> str:
+    """Return a host's reason; one that is owed a mitigation may be serving without it."""
+    rollout = incident.rollout
+    owed = host.outcome is Outcome.OWED and rollout is not None and rollout.purpose != "rollback"
+    if not owed or UNMITIGATED in host.reason:
+        return host.reason
+    return f"{host.reason}; {UNMITIGATED}" if host.reason else UNMITIGATED
+
+
+def hosts_card(incident: Incident, hosts: Sequence[Host], lives: Sequence[Progress] = ()) -> Card:
+    """List hosts; ``lives`` is what goes on now, and tells who is out in it."""
+    out = {h: f"out for {age:.0f} s in {one.name}" for one in lives for h, age in one.out}
     rows = [
         f"{h.name:<16} {(h.outcome or h.exposure or 'crashed'):<15} "
-        f"{(h.value if h.value is not None else '-'):<6} {h.reason}".rstrip()
+        f"{(h.value if h.value is not None else '-'):<6} "
+        f"{out.get(h.name) or why(incident, h)}".rstrip()
         for h in hosts
     ]
     return Card(title=f"{incident.id} · {counts(incident)}", code="\n".join(rows))
 
 
-def status_json(incident: Incident, people: Mapping[str, Person], now: datetime) -> dict[str, Any]:
-    """Return the published status object."""
+def status_json(
+    incident: Incident,
+    people: Mapping[str, Person],
+    now: datetime,
+    lives: Sequence[Progress] = (),
+) -> dict[str, Any]:
+    """Return the published status object; ``lives`` is what goes on now."""
     signature = incident.signature
     cascade = measure(incident, now)
     return {
@@ -336,6 +369,7 @@ def status_json(incident: Incident, people: Mapping[str, Person], now: datetime)
         "runbook": dict(incident.match) if incident.match else None,
         "proposals": [_proposal_json(p, people) for p in incident.proposals.values()],
         "hosts": outcomes(incident),
+        "progress": [one.as_dict() for one in lives],
         "waves": [
             {
                 "proposal": p.id,

@@ -14,7 +14,7 @@ from bot.chat.grammar import VERBS, Command
 from bot.clock import stamp
 from bot.errors import BadInputError, NotFoundError, RefusedError
 from bot.incident.state import Incident, Outcome, Proposal
-from bot.service import approve, people, request
+from bot.service import approve, people, progress, request
 from bot.service.knowledge import find
 from bot.service.site import Site, load, locate
 from bot.timeline.entry import Actor, Entry
@@ -90,8 +90,10 @@ def _incidents(site: Site, _command: Command, _actor: Actor) -> Reply:
 
 def _status(site: Site, command: Command, _actor: Actor) -> Reply:
     incident, now = load(site, command.subject), site.clock.now()
+    lives = progress.live(site, incident.id)
     return Reply(
-        card=cards.headline(incident, now), data=cards.status_json(incident, site.people, now)
+        card=cards.headline(incident, now, lives),
+        data=cards.status_json(incident, site.people, now, lives),
     )
 
 
@@ -108,8 +110,10 @@ def _hosts(site: Site, command: Command, _actor: Actor) -> Reply:
         for h in sorted(incident.hosts.values(), key=lambda h: h.name)
         if not wanted or h.outcome == wanted or (wanted == "down" and h.down)
     ]
-    rows = [cards.host_row(h) for h in chosen]
-    return Reply(card=cards.hosts_card(incident, chosen), data=rows, exit_code=0 if rows else 1)
+    lives = progress.live(site, incident.id)
+    rows = progress.rows([cards.host_row(incident, h) for h in chosen], lives)
+    card = cards.hosts_card(incident, chosen, lives)
+    return Reply(card=card, data=rows, exit_code=0 if rows else 1)
 
 
 def _proposal(site: Site, name: str) -> tuple[Incident, Proposal]:
@@ -127,6 +131,7 @@ def _details(site: Site, command: Command, _actor: Actor) -> Reply:
         "digest": proposal.digest,
         "content": dict(proposal.content),
         "dry_run": cards.preview(incident, proposal, limit=10_000).splitlines(),
+        "output": cards.outputs(proposal),
     }
     return Reply(card=card, data=data)
 

@@ -21,6 +21,7 @@ from bot.errors import HoldfastError, UnavailableError
 from bot.incident.fold import fold
 from bot.incident.state import Incident, Proposal, ProposalState
 from bot.ports import IncidentRow, Posted
+from bot.service.progress import Progress, live
 from bot.service.site import Site
 from bot.timeline.entry import Entry
 
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 LOOK = 0.5
 REFRESH = 30.0
 """Seconds after which an open incident is looked at without news: its counts age."""
+PROGRESS = 2.0
+"""The same while one of its runs goes on: so often its progress is shown."""
 FIRST_RETRY, LAST_RETRY = 1.0, 60.0
 ENDED = frozenset({ProposalState.EXPIRED, ProposalState.REJECTED, ProposalState.SUPERSEDED})
 
@@ -53,6 +56,7 @@ class _Look:
     open: bool
     seq: int
     at: float
+    live: bool
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,7 +109,7 @@ class Outbox:
         last = self._looks.get(row.id)
         if last is None or last.open != row.open:
             return True
-        if row.open and now - last.at >= REFRESH:
+        if row.open and now - last.at >= (PROGRESS if last.live else REFRESH):
             return True
         return row.open and bool(self.site.store.entries(row.id, after=last.seq))
 
@@ -128,7 +132,8 @@ class Outbox:
         posted = dict(self.site.store.posted(row.id))
         thread: str | None = None
         channel = self.channel
-        for slot, card in self._wanted(row, incident, posted):
+        lives = live(self.site, row.id) if row.open else []
+        for slot, card in self._wanted(row, incident, posted, lives):
             if self._stop.is_set():
                 return
             mark = _mark(slot, entries)
@@ -137,14 +142,20 @@ class Outbox:
             at = self._send(row.id, slot, posted.get(slot), ready, channel, thread, mark)
             if slot == "headline":
                 channel, thread = at.channel, at.ref
-        self._looks[row.id] = _Look(open=row.open, seq=incident.seq, at=time.monotonic())
+        self._looks[row.id] = _Look(
+            open=row.open, seq=incident.seq, at=time.monotonic(), live=bool(lives)
+        )
 
     def _wanted(
-        self, row: IncidentRow, incident: Incident, posted: dict[str, Posted]
+        self,
+        row: IncidentRow,
+        incident: Incident,
+        posted: dict[str, Posted],
+        lives: Sequence[Progress],
     ) -> Iterator[tuple[str, Card]]:
         """Yield slot and card. What was over before it could be said is not said any more."""
         if row.open or "headline" in posted:
-            yield "headline", headline(incident, self.site.clock.now())
+            yield "headline", headline(incident, self.site.clock.now(), lives)
         for proposal in incident.proposals.values():
             slot = f"proposal.{proposal.id}"
             if slot in posted or (row.open and _matters(incident, proposal)):

@@ -148,6 +148,35 @@ class Fleet:
         """Put the host's cable back."""
         _ip(f"link set {self._link(name)} up")
 
+    def freeze_sshd(self, name: str) -> None:
+        """Stop the host's sshd: it takes connections and never says a word."""
+        os.kill(self._running(name), signal.SIGSTOP)
+
+    def thaw_sshd(self, name: str) -> None:
+        """Let the host's sshd go on; the connections that wait are served."""
+        os.kill(self._running(name), signal.SIGCONT)
+
+    def fill_disk(self, name: str) -> None:
+        """Leave no byte free below /etc/sysctl.d, until the next boot."""
+        full = "mount -t tmpfs -o size=4k full /etc/sysctl.d && head -c 4096 /dev/zero"
+        self._do(name, f"{full} > /etc/sysctl.d/full")
+
+    def make_read_only(self, name: str) -> None:
+        """Let nobody write to /etc, until the next boot."""
+        self._do(name, "mount --bind /etc /etc && mount -o remount,bind,ro /etc")
+
+    def slow(self, name: str, seconds: float) -> None:
+        """Let every command that comes over ssh begin so many seconds late; 0: no more."""
+        home = "/root" if self.mode == "root" else "/run/login"
+        rc = f"{home}/.ssh/rc"
+        made = f"mkdir -p {home}/.ssh && echo 'sleep {seconds:g}' > {rc}"
+        self._do(name, made if seconds else f"rm -f {rc}")
+
+    def _do(self, name: str, script: str) -> None:
+        done = self.run(name, "sh", "-c", script)
+        if done.returncode != 0:
+            raise UnavailableError(f"cannot do that: {done.stderr.strip()}", where=name)
+
     def wipe(self, name: str) -> None:
         """Forget the disk of a host that is off."""
         if self.alive(name):
@@ -166,9 +195,7 @@ class Fleet:
         input: str | None = None,  # noqa: A002 - as in subprocess.run
     ) -> subprocess.CompletedProcess[str]:
         """Run a command on the host's console (no network needed); never raises for its status."""
-        pid = self._pid(name)
-        if pid is None:
-            raise UnavailableError(f"{name} is off", next=f"boot {name}")
+        pid = self._running(name)
         inside = ["nsenter", "-t", str(pid), "-m", "-u", "-i", "-n", "-p"]
         environment = {"PATH": f"/etc/fleet/bin:{host.PATH}", "HOME": "/root", "LC_ALL": "C.UTF-8"}
         return subprocess.run(
@@ -328,6 +355,12 @@ class Fleet:
             return None
         signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         return descriptor
+
+    def _running(self, name: str) -> int:
+        pid = self._pid(name)
+        if pid is None:
+            raise UnavailableError(f"{name} is off", next=f"boot {name}")
+        return pid
 
     def _pid(self, name: str) -> int | None:
         try:

@@ -71,3 +71,9 @@ def outcomes(incident: Incident) -> dict[str, int]:
     """Count hosts by outcome; every outcome is present."""
     counts = Counter(host.outcome for host in incident.hosts.values())
     return {outcome.value: counts.get(outcome, 0) for outcome in Outcome}
+
+
+def tallied(incident: Incident) -> str:
+    """Return ``9 verified · 1 owed``, or ``no host touched``."""
+    counts = outcomes(incident).items()
+    return " · ".join(f"{n} {o.replace('_', ' ')}" for o, n in counts if n) or "no host touched"

@@ -85,7 +85,7 @@ def _alert(incident: Incident, entry: Entry) -> None:
     this = Crash(host=name, at=entry.at, title=crash["title"], known=known)
     incident.crashes.append(this)
     host.crashes += 1
-    host.crashed_at = entry.at
+    host.crashed_at = host.hint_at = entry.at
     if host.outcome in SETTLED:
         _crashed_after(incident, host, this)
 
@@ -291,6 +291,8 @@ def _wave_finished(incident: Incident, entry: Entry) -> None:
 def _wave_lost(incident: Incident, entry: Entry) -> None:
     if (wave := _wave(incident, entry)) is not None:
         wave.lost, wave.finished_at = True, entry.at
+    if "outcomes" in entry.data:
+        _outcomes(incident, entry)
     for name in entry.data.get("hosts", ()):
         host = incident.host(name)
         host.outcome, host.at, host.doubt = Outcome.UNKNOWN, entry.at, entry.at
@@ -332,6 +334,7 @@ def _outcomes(incident: Incident, entry: Entry) -> None:
         host.outcome = Outcome(seen["outcome"])
         host.reason, host.at = seen.get("reason", ""), entry.at
         host.decided, host.lane = str(entry.data.get("lane", "")), str(seen.get("lane", ""))
+        host.partly = bool(seen.get("partly"))
         when = _see(host, seen, entry)
         host.doubt = _doubt(host, seen, when, entry)
         if host.outcome not in SETTLED or when is None:

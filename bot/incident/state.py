@@ -149,6 +149,8 @@ class Host:
     doubt: datetime | None = None
     unreachable: bool = False
     drifted: bool = False
+    partly: bool = False
+    """A task failed after the host was changed; what it has now is not known yet."""
     crashes: int = 0
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bot.incident.state import Exposure, Host, Outcome
@@ -17,8 +17,9 @@ class Raw:
     playbook printed, in order; ``message`` is Ansible's own; ``at`` is when the host last
     answered (RFC 3339), which may be long before the run ended. ``would`` are the lines of a dry
     run, ``blind`` its tasks (``name (module)``) that have no check mode. ``untouched``: no
-    connection to it came about, so nothing was done there. ``lane`` is ``bulk``, ``ordinary`` or
-    ``ordinary: <why not bulk>``, and '' for a host that no task reached.
+    connection to it came about, so nothing was done there; ``changed``: a task has changed the
+    host, by Ansible's word. ``lane`` is ``bulk``, ``ordinary`` or ``ordinary: <why not bulk>``, and
+    '' for a host that no task reached.
     """
 
     host: str
@@ -30,13 +31,25 @@ class Raw:
     blind: tuple[str, ...] = ()
     untouched: bool = False
     lane: str = ""
+    changed: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON form that is kept while the run goes on."""
+        return {**asdict(self), "facts": [dict(fact) for fact in self.facts]}
+
+    @classmethod
+    def from_dict(cls, said: Mapping[str, Any]) -> Raw:
+        """Read what ``as_dict`` wrote."""
+        lists = {name: tuple(said.get(name, ())) for name in ("facts", "would", "blind")}
+        return cls(**{**said, **lists})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """One host's outcome with the value read back.
 
-    ``doubt``: the write may have been done, or may still be going on there.
+    ``doubt``: the write may have been done, or may still be going on there. ``partly``: a task
+    failed after the host was changed, or while it was.
     """
 
     outcome: Outcome
@@ -48,6 +61,7 @@ class Seen:
     seen_at: str | None = None
     doubt: bool = False
     lane: str = ""
+    partly: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form that entries hold."""
@@ -61,6 +75,7 @@ class Seen:
             "seen_at": self.seen_at,
             "doubt": self.doubt,
             "lane": self.lane,
+            "partly": self.partly,
         }
 
 
@@ -98,9 +113,13 @@ def _applied(raw: Raw) -> Seen:
         return Seen(outcome=Outcome.NOT_APPLICABLE, reason=reason, **_truth(fact))
     if verify is not None and raw.status == "ok":
         return _verified(verify)
+    partly = raw.changed or bool(wrote and wrote.get("changed"))
+    if raw.status == "failed" and partly:
+        reason = f"partly applied, to be read back: {raw.message or 'a task failed'}"
+        return Seen(outcome=Outcome.UNKNOWN, reason=reason, partly=True, **_truth(fact))
     if raw.status == "failed":
         return Seen(outcome=Outcome.FAILED, reason=raw.message or "task failed", **_truth(fact))
-    if wrote is not None:
+    if wrote is not None or partly:
         reason = "it answered the write, not the read-back: to be read back"
         return Seen(outcome=Outcome.UNKNOWN, reason=reason, **_truth(wrote))
     if raw.status == "unreachable":
@@ -147,7 +166,10 @@ def read_back(raw: Raw, before: Host) -> Seen | None:
         seen = _verified(fact)
     else:
         reason = f"the value is {fact.get('value')}, not {fact.get('wanted')}"
-        seen = Seen(outcome=Outcome.OWED, reason=reason, **_truth(fact))
+        outcome = Outcome.OWED
+        if before.partly:
+            outcome, reason = Outcome.FAILED, f"{before.reason}; {reason}"
+        seen = Seen(outcome=outcome, reason=reason, **_truth(fact))
     return replace(seen, seen_at=raw.at, lane=raw.lane)
 
 

@@ -8,6 +8,8 @@ import os
 import shutil
 import signal
 import sys
+import threading
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,12 +53,17 @@ class Job:
 
 @dataclass(slots=True)
 class Results:
-    """What each host said, gathered from Ansible's events as they come, without secrets."""
+    """What each host said, gathered from Ansible's events as they come, without secrets.
+
+    ``closing`` is the phase whose answer is a host's last one (None: any answer is). ``began`` and
+    ``final`` are when the run turned to a host and when it answered for good; ``news`` are hosts
+    with something new, ``stirred`` is set with them. Another thread may take the news.
+    """
 
     redactor: Redactor = field(default_factory=Redactor)
     output: Path | None = None
     check: bool = False
-
+    closing: str | None = None
     status: dict[str, str] = field(default_factory=dict)
     facts: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
@@ -67,6 +74,11 @@ class Results:
     lanes: dict[str, str] = field(default_factory=dict)
     reached: set[str] = field(default_factory=set)
     addresses: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
+    began: dict[str, str] = field(default_factory=dict)
+    final: dict[str, str] = field(default_factory=dict)
+    news: deque[str] = field(default_factory=deque)
+    stirred: threading.Event = field(default_factory=threading.Event)
 
     def take(self, event: dict[str, Any]) -> bool:
         """Note one event. It runs in the reading thread, so it must be quick.
@@ -79,14 +91,17 @@ class Results:
         host, result = data.get("host"), data.get("res") or {}
         if not host:
             return True
-        self._reach(host, result)
+        created = str(event.get("created") or "")
+        self._begin(host, result, created)
         match event.get("event"):
             case "runner_on_unreachable":
                 self._end(host, "unreachable", result)
+                self._close(host, created)
             case "runner_on_failed" if _cut_off(result):
                 self._end(host, "broken", {"msg": "its connection was killed on our side"})
             case "runner_on_failed" if not data.get("ignore_errors"):
                 self._end(host, "failed", result)
+                self._close(host, created)
             case "runner_on_ok":
                 self.status.setdefault(host, "ok")
                 self._preview(host, data, result)
@@ -97,7 +112,7 @@ class Results:
                     self.blind.setdefault(host, {})[_task(data)] = None
             case _:
                 pass
-        self._facts(host, result, str(event.get("created") or ""))
+        self._facts(host, result, created)
         return True
 
     def _redact(self, event: dict[str, Any]) -> None:
@@ -127,6 +142,27 @@ class Results:
         if isinstance(delegated, dict) and delegated.get("ansible_host"):
             self.reached.add(str(delegated["ansible_host"]))
 
+    def _begin(self, host: str, result: Any, created: str) -> None:
+        self._reach(host, result)
+        if created and self.began.setdefault(host, created) is created:
+            self._stir(host)
+        if isinstance(result, dict) and result.get("changed") is True:
+            self.changed.add(host)
+
+    def _close(self, host: str, created: str) -> None:
+        if created:
+            self.final[host] = created
+            self._stir(host)
+
+    def _stir(self, host: str) -> None:
+        self.news.append(host)
+        self.stirred.set()
+
+    def fresh(self) -> list[str]:
+        """Take the hosts with something new, each once."""
+        taken = [self.news.popleft() for _ in range(len(self.news))]
+        return list(dict.fromkeys(taken))
+
     def _end(self, host: str, status: str, result: Mapping[str, Any]) -> None:
         if status == "unreachable" and host not in self.status and _refused(result):
             self.untouched.add(host)
@@ -153,6 +189,8 @@ class Results:
                     json.dumps(fact, ensure_ascii=False, allow_nan=False).encode()
                     self.facts.setdefault(host, []).append(fact)
                     self.times[host] = created
+                    if self.closing in (None, fact.get("phase")):
+                        self._close(host, created)
                 except (ValueError, RecursionError):
                     self.messages.setdefault(host, f"unreadable answer: {_short(line)}")
 
@@ -169,6 +207,7 @@ class Results:
                 blind=tuple(self.blind.get(host, ())),
                 untouched=host in self.untouched,
                 lane=self.lanes.get(host, lane.ORDINARY if host in self.status else ""),
+                changed=host in self.changed,
             )
             for host in approved
         ]

@@ -39,7 +39,7 @@ class Launcher:
     ) -> None:
         """``memory`` returns what a run's supervisor reads from its standard input."""
         self._memory = memory
-        self._config = config.resolve()
+        self.config = config.resolve()
         self._log_dir = state / "log"
         self._runs = state / "runs"
         self._starts: dict[str, _Start] = {}
@@ -70,9 +70,13 @@ class Launcher:
             start.times, start.at = start.times + 1, time.monotonic()
             start.child = self._start(run)
 
+    def command(self, ident: str) -> list[str]:
+        """Return the command of a run's supervisor."""
+        return [sys.executable, "-m", "bot", "--config", str(self.config), "run", ident]
+
     def _start(self, run: Run) -> subprocess.Popen[bytes]:
         ident = run.ident
-        command = [sys.executable, "-m", "bot", "--config", str(self._config), "run", ident]
+        command = self.command(ident)
         try:
             self._log_dir.mkdir(parents=True, exist_ok=True)
             # In memory, not in a pipe: the bot may die before the supervisor has read it.

@@ -24,6 +24,7 @@ from bot.proposal.content import digest
 from bot.runner import ansible, prometheus
 from bot.runner.inventory import sources_of
 from bot.runner.leash import LIMIT, Lease
+from bot.runner.notebook import Notebook
 from bot.runner.pin import lay_out
 from bot.runner.redact import Redactor, secrets
 from bot.runner.vault import plaintexts
@@ -124,24 +125,26 @@ def _supervise(
         if refusal:
             _persistently(site, lambda: refuse(site, run, refusal))
             return
+        news: list[bool] = []
         if run.spec.get("prometheus"):
             answer = prometheus.ask(run.spec["prometheus"])
-            _persistently(site, lambda: record(site, Report(run=run, raws=(), answer=answer)))
+            report = Report(run=run, raws=(), answer=answer)
+            _persistently(site, lambda: news.append(record(site, report)))
             return
         with Pulse(site, run, lease, fleet.run_timeout) as pulse:
             job, results, why = _set_up(site, fleet, state, run, lease, redact)
             if job is None and run.spec.get("purpose") and not pulse.stopped:
                 _persistently(site, lambda: refuse(site, run, why))
                 return
-            report = _carry_out(job, results, why, run, pulse, lease)
-            _persistently(site, lambda: record(site, report))
+            report = _carry_out(site, job, results, why, run, pulse, lease)
+            _persistently(site, lambda: news.append(record(site, report)))
     finally:
         _persistently(site, lambda: site.store.unlock_hosts(run.ident))
         # Links to an inventory that was in memory, ciphertexts, and Ansible's leftovers.
         for used in ("env", "inventory", "vault", "tmp", "home", "cp"):
             shutil.rmtree(directory / used, ignore_errors=True)
-    # A hold is checked for days: a check that went well leaves nothing on the disk.
-    if run.kind == "check" and not report.trouble:
+    # A hold is checked, and a dead host tried, for days: without news nothing stays on the disk.
+    if run.kind in {"check", "retry", "readback"} and news == [False] and not report.trouble:
         shutil.rmtree(directory, ignore_errors=True)
     else:
         ansible.settle(directory)
@@ -206,7 +209,11 @@ def _set_up(
     Returns the job, the empty results, and why there is no job.
     """
     directory, spec = state / "runs" / run.ident, run.spec
-    results = ansible.Results(redactor=Redactor(redact), check=bool(spec.get("check")))
+    results = ansible.Results(
+        redactor=Redactor(redact),
+        check=bool(spec.get("check")),
+        closing=spec["playbooks"][-1][1],
+    )
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         lease.write_to(directory / "lease")
@@ -238,6 +245,7 @@ def _set_up(
 
 
 def _carry_out(
+    site: Site,
     job: ansible.Job | None,
     results: ansible.Results,
     why: str,
@@ -249,7 +257,8 @@ def _carry_out(
     try:
         if job is not None and not pulse.stopped:
             status = ansible.KILLED
-            status = ansible.run(job, results, lease)
+            with Notebook(site.store, run, results):
+                status = ansible.run(job, results, lease)
             trouble = _trouble(results, status, job.directory, pulse.stopped)
     except Exception as error:  # as above
         log.exception("the run broke", extra={"run": run.ident})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot.approval.policy import Tally, tally
 from bot.errors import BadInputError, ConflictError, RefusedError
+from bot.incident.cascade import outcomes, tallied
 from bot.incident.state import Approval, Incident, Proposal, ProposalState, may_move
 from bot.ports import Transaction
 from bot.service.site import Site, allow, locate, person, refold
@@ -124,9 +125,14 @@ def abort(site: Site, name: str, actor: Actor, why: str = "") -> str:
             Draft(
                 key=f"aborted.{name}",
                 kind="rollout.aborted",
-                text=f"{name} aborted by {actor.name}{said}",
+                text=f"{name} aborted by {actor.name}{said}; so far {tallied(now)}",
                 actor=actor,
-                data={"proposal": name, "digest": proposal.digest, "why": why},
+                data={
+                    "proposal": name,
+                    "digest": proposal.digest,
+                    "why": why,
+                    "outcomes": outcomes(now),
+                },
             ),
         )
         tx.wake(incident, site.clock.now())
@@ -171,9 +177,9 @@ def release(site: Site, incident: str, actor: Actor) -> str:
                 Draft(
                     key=f"released.{held}",
                     kind="hold.released",
-                    text=f"hold released by {actor.name}{note}",
+                    text=f"hold released by {actor.name}: {tallied(now)}{note}",
                     actor=actor,
-                    data={"proposal": held, "owed": owed},
+                    data={"proposal": held, "owed": owed, "outcomes": outcomes(now)},
                 ),
             )
     return (

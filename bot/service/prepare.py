@@ -12,8 +12,10 @@ from bot.errors import BadInputError, HoldfastError
 from bot.incident.state import Exposure, Incident, Outcome, Request
 from bot.ports import Run, Transaction
 from bot.proposal.content import blast_radius, digest
+from bot.proposal.knob import knob_of
 from bot.rollout.plan import SHARD, order, sizes, survivors_needed
 from bot.runbook.model import Mitigation, Prometheus, Rollout, Runbook, resolved
+from bot.service.knobs import others, refusal
 from bot.service.knowledge import find, mitigation_of
 from bot.service.site import Site
 from bot.service.step import Commit
@@ -162,8 +164,19 @@ def propose(site: Site, incident: Incident, action: Action) -> Commit:
         return _no_proposal(asked, str(error))
 
     def commit(tx: Transaction, now: Incident) -> None:
+        met = others(site, tx, now, content)
+        if against := [one for one in met if not one.agrees]:
+            _no_proposal(asked, refusal(content, against[0]))(tx, now)
+            return
         name = f"P-{tx.number('proposal')}"
-        whole = {**content, "proposal": name, "variables": {**content["variables"], "ref": name}}
+        whole = {
+            **content,
+            "proposal": name,
+            "variables": {**content["variables"], "ref": name},
+            "shared": [one.sentence for one in met],
+        }
+        if knob := whole["knob"]:
+            tx.claim_knob(knob["key"], now.id, name)
         radius = blast_radius(whole)
         numbers = ", ".join(f"{n} {e.replace('_', ' ')}" for e, n in sorted(radius.items()))
         title = whole["mitigation"]["title"]
@@ -173,7 +186,8 @@ def propose(site: Site, incident: Incident, action: Action) -> Commit:
             Draft(
                 key=f"proposal.made.{asked.number}",
                 kind="proposal.made",
-                text=f"{name} proposed: {what} on {len(whole['hosts'])} hosts ({numbers})",
+                text=f"{name} proposed: {what} on {len(whole['hosts'])} hosts ({numbers})"
+                + "".join(f"; {one.sentence}, too" for one in met),
                 data={
                     "proposal": name,
                     "request": asked.number,
@@ -230,6 +244,7 @@ def _content(site: Site, incident: Incident, asked: Request) -> dict[str, Any]:
         "tree": site.sources.pin(),
         "inventory": site.sources.pin_hosts(inventory, sorted(listed)),
         "variables": resolved(mitigation),
+        "knob": knob_of(runbook, mitigation, asked.purpose),
         "hosts": listed,
         "waves": {
             "order": queue,

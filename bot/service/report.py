@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
+from bot.decide import spent
 from bot.incident.state import Answer, Exposure, Host, Incident, Outcome, ProposalState
 from bot.ports import Processes, Run, Transaction
 from bot.rollout.gate import checked
@@ -51,8 +52,10 @@ class Report:
     answer: Answer | None = None
 
 
-def record(site: Site, report: Report) -> None:
+def record(site: Site, report: Report) -> bool:
     """End the run and append what it found, in one transaction, and wake the incident.
+
+    Returns whether there was anything to tell. Runs that decide nothing any more are forgotten.
 
     A run that was given up as lost meanwhile is noted as late and decides nothing. A report that
     is told twice, because the database's answer did not come back, changes nothing.
@@ -66,12 +69,14 @@ def record(site: Site, report: Report) -> None:
             if run.spec.get("proposal") or not drafts:
                 judge = _broken_off if report.state == "lost" else JUDGES[run.kind]
                 drafts = judge(incident, report) + drafts
+            tx.forget_runs(spent(tx.runs(run.incident)))
         elif report.state != "lost" and any(
             r.ident == run.ident and r.state == "lost" for r in tx.runs(run.incident)
         ):
             drafts = [_late(report)]
         tx.append(run.incident, *drafts)
         tx.wake(run.incident, site.clock.now())
+    return bool(drafts)
 
 
 def _breach(tx: Transaction, incident: Incident, report: Report) -> list[Draft]:
@@ -113,7 +118,8 @@ def _late(report: Report) -> Draft:
     return Draft(
         key=f"late.{report.run.ident}",
         kind="wave.late",
-        text=f"run {report.run.ident} reported after it was given up; its word is not used",
+        text=f"run {report.run.ident} reported on {len(said)} hosts after it was given up; its word "
+        "is not used",
         data={"run": report.run.ident, "hosts": said},
     )
 
@@ -501,7 +507,8 @@ def _unrun(run: Run) -> Draft:
     return Draft(
         key=f"unrun.{run.ident}",
         kind="wave.lost",
-        text=f"wave {run.spec['wave']} was not carried out and touched nothing",
+        text=f"wave {run.spec['wave']} was not carried out and touched none of "
+        f"its {len(run.hosts)} hosts",
         data={
             "run": run.ident,
             "proposal": run.spec["proposal"],

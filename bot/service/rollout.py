@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from bot.approval.policy import may_start, may_write
 from bot.clock import stamp
-from bot.decide import Action
+from bot.decide import Action, following
 from bot.errors import HoldfastError
-from bot.incident.cascade import outcomes
+from bot.incident.cascade import outcomes, tallied
 from bot.incident.state import Incident, Outcome, Proposal
 from bot.ports import Run, Transaction
 from bot.proposal.content import changes, digest
+from bot.rollout.outcome import Raw, applied, rolled_back
 from bot.service.knowledge import current_sources
-from bot.service.report import lost_hosts, lost_run
+from bot.service.report import lost_run
 from bot.service.site import Site
 from bot.service.step import Commit
 from bot.timeline.entry import Draft
@@ -273,13 +275,11 @@ def _halt(tx: Transaction, now: Incident, proposal: Proposal, number: int, why: 
 
 def finish(_site: Site, incident: Incident, action: Action) -> Commit:
     """Record that every wave was carried out; owed hosts stay owed and are said."""
-    counts = outcomes(incident)
-    text = " · ".join(f"{n} {o.replace('_', ' ')}" for o, n in counts.items() if n)
     return _say(
         f"done.{action.proposal}",
         "rollout.done",
-        f"{action.proposal}: all waves carried out: {text}",
-        {"proposal": action.proposal, "outcomes": counts},
+        f"{action.proposal}: all waves carried out: {tallied(incident)}",
+        {"proposal": action.proposal, "outcomes": outcomes(incident)},
     )
 
 
@@ -291,7 +291,7 @@ def retry(_site: Site, incident: Incident, action: Action) -> Commit:
         current = now.proposals[proposal.id]
         hosts = tuple(h for h in action.hosts if may_write(current, h, action.purpose).ok)
         if hosts:
-            number = 1 + sum(1 for r in tx.runs(now.id) if r.kind == "retry")
+            number = following(r for r in tx.runs(now.id) if r.kind == "retry")
             ident = f"{now.id}.{proposal.id}.{action.purpose}.{number}"
             spec = _spec(proposal, action.purpose)
             tx.queue(Run(ident=ident, incident=now.id, kind="retry", hosts=hosts, spec=spec))
@@ -318,7 +318,7 @@ def _reading(kind: str, incident: Incident, action: Action) -> Commit:
     }
 
     def commit(tx: Transaction, now: Incident) -> None:
-        number = 1 + sum(1 for r in tx.runs(now.id) if r.kind == kind)
+        number = following(r for r in tx.runs(now.id) if r.kind == kind)
         ident = f"{now.id}.{proposal.id}.{kind}.{number}"
         tx.queue(Run(ident=ident, incident=now.id, kind=kind, hosts=action.hosts, spec=spec))
 
@@ -343,13 +343,44 @@ def lost(site: Site, incident: Incident, action: Action) -> Commit:
     """Say that a run's supervisor is gone; whatever it touched is unknown until read back."""
     run = site.store.run(action.run)
     drafts = [lost_run(run, "its supervisor stopped reporting")]
-    if run.spec.get("purpose") and run.spec.get("proposal") in incident.proposals:
-        drafts.append(lost_hosts(run, run.hosts))
+    proposal = str(run.spec.get("proposal", ""))
+    if run.spec.get("purpose") and proposal in incident.proposals:
+        drafts.append(_in_doubt(site, run, proposal))
 
     def commit(tx: Transaction, now: Incident) -> None:
         tx.append(now.id, *drafts)
+        tx.drop_answers(run.ident)
 
     return commit
+
+
+def _in_doubt(site: Site, run: Run, proposal: str) -> Draft:
+    """Say what a lost run had told of its hosts, and that the others are unknown."""
+    told = [a for a in site.store.answers(run.ident) if a.at is not None]
+    judge = rolled_back if run.spec["purpose"] == "rollback" else applied
+    seen = {a.host: judge(Raw.from_dict(a.said)) for a in told}
+    known = {
+        h: s.as_dict() for h, s in seen.items() if s.outcome is not Outcome.UNKNOWN and not s.doubt
+    }
+    unknown = [h for h in run.hosts if h not in known]
+    counts = Counter(outcome["outcome"] for outcome in known.values())
+    parts = [f"{n} {word.replace('_', ' ')} before it was lost" for word, n in counts.items()]
+    if unknown:
+        parts.append(f"{_hosts(unknown)}: unknown, to be read back before anything else")
+    wave = run.spec.get("wave")
+    return Draft(
+        key=f"lost.{run.ident}.hosts",
+        kind="wave.lost",
+        text=f"of {len(run.hosts)} hosts {'; '.join(parts)}",
+        data={
+            "run": run.ident,
+            "proposal": proposal,
+            "wave": wave,
+            "hosts": unknown,
+            "outcomes": known,
+            "lane": f"wave {wave}" if wave else str(run.spec["purpose"]),
+        },
+    )
 
 
 def _say(key: str, kind: str, text: str, data: Mapping[str, Any]) -> Commit:

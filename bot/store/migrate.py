@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 
 from bot.errors import ConflictError
 
-HEAD = "1"
+HEAD = "2"
 SCRIPTS = Path(__file__).with_name("migrations")
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, case, select, update
+from sqlalchemy import Connection, Row, Select, case, delete, select, update
 
 from bot.errors import NotFoundError
-from bot.ports import Run
+from bot.ports import Answer, Run
 from bot.store.dialect import Dialect
 from bot.store.plain import check_json, check_text
-from bot.store.schema import moment, runs
+from bot.store.schema import EPOCH, answers, millis, moment, runs
 
 ENDS = frozenset({"finished", "lost", "cancelled"})
 UNFINISHED = ("queued", "running")
@@ -69,6 +71,8 @@ def finish(dialect: Dialect, connection: Connection, ident: str, state: str) -> 
     """End a queued or running run."""
     if state not in ENDS:
         raise ValueError(f"a run cannot end as {state!r}")
+    if state != "lost":  # of a lost run they are all that is known
+        drop_answers(connection, ident)
     ended = (
         update(runs)
         .where(runs.c.ident == ident, runs.c.state.in_(UNFINISHED))
@@ -90,6 +94,54 @@ def cancel(dialect: Dialect, connection: Connection, ident: str) -> None:
             finished_at=case((waiting, dialect.now()), else_=runs.c.finished_at),
         )
     )
+
+
+def forget(dialect: Dialect, connection: Connection, idents: Sequence[str]) -> None:
+    """Delete runs that have ended."""
+    wanted = runs.c.ident.in_(select(dialect.each(idents).c.value))
+    connection.execute(delete(runs).where(wanted, runs.c.state.in_(ENDS)))
+
+
+def note(dialect: Dialect, connection: Connection, ident: str, said: Sequence[Answer]) -> bool:
+    """Keep what hosts have said in a running run; a later answer of a host replaces its earlier."""
+    state = select(runs.c.state).where(runs.c.ident == ident).with_for_update()
+    if connection.scalar(state) != "running":
+        return False
+    if not said:
+        return True
+    rows = [
+        {
+            "run": ident,
+            "host": one.host,
+            "began": millis(one.began),
+            "at": None if one.at is None else millis(one.at),
+            "said": json.dumps(dict(one.said)),
+        }
+        for one in said
+    ]
+    new = dialect.insert(answers)
+    fields = {name: new.excluded[name] for name in ("began", "at", "said")}
+    connection.execute(new.on_conflict_do_update(index_elements=["run", "host"], set_=fields), rows)
+    return True
+
+
+def answers_of(connection: Connection, ident: str) -> list[Answer]:
+    """Return what the hosts of a run have said so far, by name."""
+    rows = connection.execute(select(answers).where(answers.c.run == ident).order_by("host"))
+    return [
+        Answer(
+            host=row.host,
+            began=EPOCH + timedelta(milliseconds=row.began),
+            at=moment(row.at),
+            said=json.loads(row.said),
+        )
+        for row in rows
+    ]
+
+
+def drop_answers(connection: Connection, ident: str) -> None:
+    """Forget what the hosts of a run have said."""
+    connection.execute(delete(answers).where(answers.c.run == ident))
 
 
 def one(connection: Connection, ident: str) -> Run:

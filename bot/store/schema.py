@@ -119,6 +119,26 @@ host_locks = Table(
     Index(None, "run"),
 )
 
+answers = Table(
+    "answers",
+    metadata,
+    Column("run", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("began", Millis, nullable=False),
+    Column("at", Millis),
+    Column("said", Text, nullable=False),
+    PrimaryKeyConstraint("run", "host"),
+)
+
+knobs = Table(
+    "knobs",
+    metadata,
+    Column("proposal", Text, primary_key=True),
+    Column("incident", Text, ForeignKey("incidents.id"), nullable=False),
+    Column("key", Text, nullable=False),
+    Index(None, "key"),
+)
+
 alerts = Table(
     "alerts",
     metadata,

@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, make_url, select
 from sqlalchemy.exc import ArgumentError
 
 from bot.errors import BadInputError, UnavailableError
-from bot.ports import Clock, IncidentRow, Posted, Run
+from bot.ports import Answer, Clock, IncidentRow, Posted, Run
 from bot.store import leases, ledger, queue
 from bot.store.dialect import Dialect, explained
 from bot.store.migrate import upgrade
@@ -197,6 +197,16 @@ class SqlStore:
         """Return the incident's runs in the order in which they were queued."""
         with self._reads() as connection:
             return queue.many(connection, queue.of_incident(incident))
+
+    def note(self, run: str, said: Sequence[Answer]) -> bool:
+        """Keep what hosts of a running run have said. False: it does not run any more."""
+        with self._writes() as connection:
+            return queue.note(self._dialect, connection, run, said)
+
+    def answers(self, run: str) -> list[Answer]:
+        """Return what the hosts of a live or lost run have said so far, by name."""
+        with self._reads() as connection:
+            return queue.answers_of(connection, run)
 
     def unfinished_runs(self) -> list[Run]:
         """Return every queued or running run."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from bot.clock import parse, stamp
 from bot.ports import Clock, IncidentRow, Run
 from bot.store import leases, ledger, queue
 from bot.store.dialect import Dialect
 from bot.store.plain import check_text
-from bot.store.schema import alerts, counters, incidents
+from bot.store.schema import alerts, counters, incidents, knobs
 from bot.timeline.entry import Draft, Entry
 
 
@@ -123,6 +124,28 @@ class SqlTransaction:
     def cancel(self, ident: str) -> None:
         """Ask a run's supervisor to stop; a run that is still queued becomes ``cancelled``."""
         queue.cancel(self._dialect, self._connection, ident)
+
+    def forget_runs(self, idents: Sequence[str]) -> None:
+        """Delete these runs; one that has not ended stays."""
+        queue.forget(self._dialect, self._connection, idents)
+
+    def drop_answers(self, run: str) -> None:
+        """Forget what the hosts of a lost run have said."""
+        queue.drop_answers(self._connection, run)
+
+    def claim_knob(self, key: str, incident: str, proposal: str) -> None:
+        """Note that a proposal would set, or take back, this key."""
+        new = self._dialect.insert(knobs).values(key=key, incident=incident, proposal=proposal)
+        self._connection.execute(new.on_conflict_do_nothing(index_elements=["proposal"]))
+
+    def knob_claims(self, key: str) -> list[tuple[str, str]]:
+        """Return (incident, proposal) of every claim to a key."""
+        rows = select(knobs.c.incident, knobs.c.proposal).where(knobs.c.key == key)
+        return [(row.incident, row.proposal) for row in self._connection.execute(rows)]
+
+    def drop_knob(self, proposal: str) -> None:
+        """Forget the claim of a proposal."""
+        self._connection.execute(delete(knobs).where(knobs.c.proposal == proposal))
 
     def runs(self, incident: str) -> list[Run]:
         """Return the incident's runs in the order in which they were queued."""

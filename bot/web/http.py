@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,12 +22,16 @@ from bot.chat.wire import card_json
 from bot.errors import BadInputError, HoldfastError, RefusedError, TooLargeError
 from bot.incident.fold import fold
 from bot.intake import alertmanager, text
+from bot.service import progress
 from bot.service.receive import receive
 from bot.timeline.entry import Actor
 from bot.web import page
 from bot.web.metrics import exposition
 
 LIMIT = 1024 * 1024
+READING = threading.Lock()
+"""One reader is answered at a time: two would not be answered sooner, and each holds a whole
+incident in memory. What changes something does not wait here."""
 HTML = {
     "Content-Security-Policy": page.CSP,
     "X-Content-Type-Options": "nosniff",
@@ -139,25 +145,30 @@ def _reading(api: FastAPI, app: App, health: Health) -> None:
 
     @api.get("/metrics")
     def metrics() -> Response:
-        body, kind = exposition(app.site)
+        with READING:
+            body, kind = exposition(app.site)
         return Response(body, headers={"Content-Type": kind})
 
     @api.get("/")
     @api.get("/incidents")
     def index() -> HTMLResponse:
-        rows = [fold(app.site.store.entries(row.id)) for row in app.site.store.incidents()]
-        return HTMLResponse(page.index_page(rows, app.site.clock.now()), headers=HTML)
+        with READING:
+            rows = [fold(app.site.store.entries(row.id)) for row in app.site.store.incidents()]
+            html = page.index_page(rows, app.site.clock.now())
+        return HTMLResponse(html, headers=HTML)
 
     @api.get("/incidents/{name}")
     def incident(name: str) -> HTMLResponse:
-        entries = app.site.store.entries(name)
-        now = app.site.clock.now()
-        html = page.incident_page(fold(entries), entries, app.site.people, now)
+        with READING:
+            entries = app.site.store.entries(name)
+            now, lives = app.site.clock.now(), progress.live(app.site, name)
+            html = page.incident_page(fold(entries), entries, app.site.people, now, lives)
         return HTMLResponse(html, headers=HTML)
 
     @api.get("/incidents/{name}/postmortem.md")
     def postmortem(name: str) -> PlainTextResponse:
-        reply = dispatch(app.site, parse_words(["postmortem", name]), ANONYMOUS)
+        with READING:
+            reply = dispatch(app.site, parse_words(["postmortem", name]), ANONYMOUS)
         assert isinstance(reply.data, Mapping)
         return PlainTextResponse(reply.data["markdown"], headers={"Cache-Control": "no-store"})
 
@@ -181,10 +192,11 @@ def _commands(api: FastAPI, app: App) -> None:
             raise BadInputError(
                 "a command is {'line': …} or {'words': […]}", where="body", next="see 'help'"
             )
-        reply = dispatch(app.site, command, who, context)
-        return JSONResponse(
-            {"card": card_json(reply.card), "data": reply.data, "exit_code": reply.exit_code}
-        )
+        with contextlib.nullcontext() if command.verb.writes else READING:
+            reply = dispatch(app.site, command, who, context)
+            return JSONResponse(
+                {"card": card_json(reply.card), "data": reply.data, "exit_code": reply.exit_code}
+            )
 
     @api.post("/api/commands")
     async def commands(request: Request) -> Response:

@@ -19,6 +19,7 @@ from bot.incident.cascade import Cascade, measure, outcomes
 from bot.incident.state import Exposure, Host, Incident, Outcome, Proposal, ProposalState
 from bot.postmortem.markdown import visible
 from bot.postmortem.record import ORDER
+from bot.service.progress import Progress
 from bot.timeline.entry import Entry
 
 HOSTS_SHOWN = 1000
@@ -148,9 +149,16 @@ def _before(incident: Incident) -> Stand:
 
 
 def incident_page(
-    incident: Incident, entries: Sequence[Entry], people: Mapping[str, Person], now: datetime
+    incident: Incident,
+    entries: Sequence[Entry],
+    people: Mapping[str, Person],
+    now: datetime,
+    lives: Sequence[Progress] = (),
 ) -> str:
-    """Return the page of one incident as HTML. It reloads by itself while the incident is open."""
+    """Return the page of one incident as HTML. It reloads by itself while the incident is open.
+
+    ``lives`` is what goes on now.
+    """
     proposal = incident.current
     hosts = sorted(incident.hosts.values(), key=lambda h: (ORDER.index(h.outcome), h.name))
     cascade = measure(incident, now)
@@ -161,7 +169,7 @@ def incident_page(
         incident=incident,
         severity="severity not set" if incident.severity == "unset" else incident.severity,
         stand=standing(incident),
-        headline=cards.headline(incident, now),
+        headline=cards.headline(incident, now, lives),
         tiles=_tiles(incident),
         cascade=cascade,
         crowd=_crowd(cascade),
@@ -169,7 +177,7 @@ def incident_page(
         approvals=proposal.approvals if proposal else [],
         older=[_older(p) for p in incident.proposals.values() if p is not proposal],
         counts=cards.counts(incident),
-        hosts=[_host(host, cascade.strangers) for host in hosts[:HOSTS_SHOWN]],
+        hosts=[_host(incident, host, cascade.strangers) for host in hosts[:HOSTS_SHOWN]],
         hosts_left=max(0, len(hosts) - HOSTS_SHOWN),
         hold=_hold(incident),
         timeline=[_entry(entry) for entry in reversed(entries[-ENTRIES_SHOWN:])],
@@ -247,7 +255,7 @@ def _older(proposal: Proposal) -> tuple[str, str]:
     return proposal.id, f"{proposal.state}{why}"
 
 
-def _host(host: Host, strangers: Sequence[str]) -> dict[str, Any]:
+def _host(incident: Incident, host: Host, strangers: Sequence[str]) -> dict[str, Any]:
     stranger = "not in the inventory" if host.name in strangers else "-"
     word = (host.outcome or host.exposure or "crashed").replace("_", " ")
     return {
@@ -258,7 +266,7 @@ def _host(host: Host, strangers: Sequence[str]) -> dict[str, Any]:
         "tone": WORDS.get(host.outcome or host.exposure or "", "bad"),
         "at": host.at,
         "value": "-" if host.value is None else host.value,
-        "reason": host.reason or stranger,
+        "reason": cards.why(incident, host) or stranger,
         "kernel": host.kernel,
         "boot": (host.boot_id or "")[:8],
     }

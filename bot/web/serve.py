@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import logging
 import signal
 import socket
@@ -17,6 +19,9 @@ from bot.web.http import create
 from bot.worker import Launcher
 
 log = logging.getLogger(__name__)
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+LARGE = 128 * 1024
 
 
 class ChatDoor(Protocol):
@@ -59,6 +64,7 @@ def serve(
     stop: threading.Event,
 ) -> None:
     """Serve until SIGTERM, SIGINT or ``stop``. Supervisors of runs go on by themselves."""
+    _share_memory()
     app.sources.known(patience=5.0)
     workers = start_workers(app, launcher, stop)
 
@@ -85,6 +91,18 @@ def serve(
             door.stop()
         for _, thread in workers:
             thread.join(timeout=10)
+
+
+def _share_memory() -> None:
+    """Let all threads allocate from one heap: each heap of its own keeps what it once needed.
+
+    Large pieces, such as a page, are given back to the kernel as soon as they are sent.
+    """
+    with contextlib.suppress(AttributeError):  # not every C library has it
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_ARENA_MAX, 1)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGE)
+        libc.mallopt(M_TRIM_THRESHOLD, LARGE)
 
 
 def _end(server: uvicorn.Server, stop: threading.Event) -> None:

@@ -132,8 +132,14 @@ flush() { sync "$@" 2> /dev/null || sync; }
 put() (
   umask 022
   new=${ours%/*}/.${ours##*/}.new
-  mkdir -p "${ours%/*}" && printf '%s\n' "$1" > "$new" && flush "$new" \
-    && mv -f "$new" "$ours" && flush "$ours" "${ours%/*}"
+  mkdir -p "${ours%/*}" || exit 1
+  # cat names the reason (a full disk), printf cannot
+  if printf '%s\n' "$1" | cat > "$new" && flush "$new"; then
+    mv -f "$new" "$ours" && flush "$ours" "${ours%/*}"
+  else
+    rm -f "$new"
+    exit 1
+  fi
 )
 
 write_live() {

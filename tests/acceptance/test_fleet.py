@@ -229,6 +229,34 @@ def test_a_partitioned_host_runs_on_unreached_until_it_is_healed(fleet):
     assert shown.stdout.strip() == before
 
 
+def test_a_host_can_hang_be_full_be_read_only_and_be_slow(make_fleet):
+    fleet = make_fleet(HostSpec(name="web-01", pool="web"))
+    name = "web-01"
+    fleet.freeze_sshd(name)
+    with socket.create_connection((fleet.address(name), 22), timeout=5) as wire:
+        wire.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            wire.recv(1)
+        fleet.thaw_sshd(name)
+        wire.settimeout(10)
+        assert wire.recv(4) == b"SSH-"
+    fleet.fill_disk(name)
+    full = fleet.ssh(name, "echo 123 > /etc/sysctl.d/x")
+    assert (full.returncode == 0, "No space left" in full.stderr) == (False, True)
+    fleet.make_read_only(name)
+    refused = fleet.ssh(name, "touch /etc/x")
+    assert (refused.returncode == 0, "Read-only file system" in refused.stderr) == (False, True)
+    fleet.slow(name, 1.5)
+    began = time.monotonic()
+    assert fleet.ssh(name, "true").returncode == 0
+    assert time.monotonic() - began > 1.5
+    fleet.reboot(name)
+    assert fleet.ssh(name, "touch /etc/sysctl.d/x").returncode == 0
+    assert not Path("/etc/x").exists()
+    fleet.slow(name, 0)
+    assert fleet.run(name, "ls", "/root/.ssh/rc", "/run/login/.ssh/rc").returncode != 0
+
+
 def test_a_wiped_host_has_forgotten_its_disk(fleet):
     fleet.run("db-01", "tee", "/etc/marker", input="x")
     with pytest.raises(BadInputError, match="crash it first"):

@@ -127,7 +127,7 @@ def store(place: Place, schemas: dict[str, list[str]]) -> SqlStore:
     said: list[str] = []
 
     def record(_1: object, _2: object, statement: str, *_more: object) -> None:
-        if statement.split(maxsplit=1)[0] in {"CREATE", "ALTER", "INSERT"}:
+        if statement.split(maxsplit=1)[0] in {"CREATE", "ALTER", "INSERT", "UPDATE"}:
             said.append(statement)
 
     event.listen(Engine, "before_cursor_execute", record)

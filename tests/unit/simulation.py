@@ -6,7 +6,7 @@ that a test can say what must never have happened.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from bot.clock import stamp
 from bot.decide import LIVE, Tempo, decide
 from bot.incident.fold import extend, fold
 from bot.incident.state import Incident, Outcome, Proposal
-from bot.ports import Run
+from bot.ports import Answer, Run
 from bot.rollout.outcome import Raw
 from bot.service.report import Report, record, refuse
 from bot.service.site import Site
@@ -101,6 +101,7 @@ class Simulation:
         self.now = log.now
         self.incident = fold(self.entries)
         self.queue: dict[str, Run] = {}
+        self.forgotten: set[str] = set()
         self.flights: dict[str, Flight] = {}
         self.site = cast(Site, _Site(self))
         self.owed_when_queued: dict[str, bool] = {}
@@ -131,7 +132,7 @@ class Simulation:
             extend(self.incident, [entry])
 
     def runs(self, _incident: str = "") -> list[Run]:
-        return list(self.queue.values())
+        return [run for ident, run in self.queue.items() if ident not in self.forgotten]
 
     def run(self, ident: str) -> Run:
         return self.queue[ident]
@@ -288,6 +289,12 @@ class _Transaction:
     def wake(self, *_: object) -> None:
         """Nothing: the worker looks every second."""
 
+    def forget_runs(self, idents: Collection[str]) -> None:
+        self._simulation.forgotten |= set(idents)
+
+    def drop_answers(self, _run: str) -> None:
+        """Nothing: what hosts say before their run has ended is not simulated."""
+
 
 class _Site:
     """The part of a site that steps and reports use; it is its own store and clock."""
@@ -302,6 +309,9 @@ class _Site:
 
     def run(self, ident: str) -> Run:
         return self._simulation.run(ident)
+
+    def answers(self, _run: str) -> list[Answer]:
+        return []
 
     def now(self) -> datetime:
         return self._simulation.now

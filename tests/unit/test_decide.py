@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from bot.decide import Action, Tempo, decide, due
+from bot.decide import KEPT, Action, Tempo, decide, due, following, spent
 from bot.ports import Run
 from tests.unit.log import DANA, Log
 
@@ -20,7 +20,7 @@ def verbs(log: Log, *runs: Run, later: float = 0) -> list[str]:
 
 def run(kind: str, state: str, *hosts: str, at: Log | None = None, **spec: object) -> Run:
     return Run(
-        ident=f"{kind}-{state}-{'-'.join(hosts)}",
+        ident=f"{kind}-{state}-{'-'.join(hosts)}.1",
         incident="INC-1",
         kind=kind,
         hosts=hosts,
@@ -134,7 +134,7 @@ def test_a_lost_run_is_noticed_before_anything_else():
 
 def test_a_lost_wave_is_read_back_and_only_then_tried_on_what_is_left():
     log = Log().opened().requested().probed().back("a").proposed().started().wave(1, ["a"])
-    log.add("run.failed", {"run": "wave-lost-a", "why": "heartbeat lapsed"})
+    log.add("run.failed", {"run": "wave-lost-a.1", "why": "heartbeat lapsed"})
     log.add("wave.lost", {"proposal": "P-1", "wave": 1, "run": "w1", "hosts": ["a"]})
     lost = run("wave", "lost", "a")
     assert verbs(log, lost, later=5) == ["readback"]
@@ -154,6 +154,65 @@ def test_owed_hosts_are_retried_with_back_off_and_at_once_when_seen():
     assert (retry.hosts, retry.purpose) == (("a",), "retry")
     log.back("a")
     assert "retry" in verbs(log, tried)
+
+
+def owed_for_hours(times: int, log: Log) -> list[Run]:
+    """Return the retries of a host that is down, as they are kept: a minute between them."""
+    runs: list[Run] = []
+    for number in range(1, times + 1):
+        ended = log.now + timedelta(minutes=number)
+        ident = f"INC-1.P-1.retry.{number}"
+        tried = run("retry", "finished", "a")
+        runs.append(replace(tried, ident=ident, finished_at=ended))
+        gone = set(spent(runs))
+        runs = [r for r in runs if r.ident not in gone]
+    return runs
+
+
+def settled_but_for_a() -> Log:
+    log = Log().opened().requested().probed().crash("a").proposed().started()
+    log.wave(1, ["b"]).ended(1, b="verified").passed(1)
+    log.wave(2, ["c", "d"]).ended(2, c="verified", d="verified").passed(2)
+    return log.add("rollout.done", {"proposal": "P-1"})
+
+
+def test_hours_of_retries_back_off_to_the_longest_pause_and_leave_few_runs():
+    log = settled_but_for_a()
+    runs = owed_for_hours(2000, log)
+    assert len(runs) == KEPT
+    assert following(runs) == 2001
+    last = 2000 * 60
+    assert "retry" not in verbs(log, *runs, later=last + 59)
+    assert "retry" in verbs(log, *runs, later=last + 61)
+    assert "retry" in verbs(log, *[replace(r, hosts=("a",)) for r in runs * 100], later=last + 61)
+
+
+def test_a_crash_of_a_later_boot_begins_the_back_off_anew():
+    log = settled_but_for_a()
+    runs = owed_for_hours(20, log)
+    log.now += timedelta(minutes=20, seconds=10)
+    log.crash("a")
+    assert "retry" in verbs(log, *runs)
+    again = replace(runs[-1], ident="INC-1.P-1.retry.21", finished_at=log.now + timedelta(0, 1))
+    assert "retry" not in verbs(log, *runs, again, later=5)
+    assert "retry" in verbs(log, *runs, again, later=7)
+
+
+def test_only_runs_that_decide_nothing_any_more_are_forgotten():
+    def many(kind: str, state: str = "finished", *hosts: str, **spec: object) -> list[Run]:
+        tried = run(kind, state, *hosts, at=None, **spec)
+        return [replace(tried, ident=f"{kind}.{state}.{n}") for n in range(KEPT + 3)]
+
+    for kind in ("wave", "preview"):
+        assert spent(many(kind, "finished", "a", request=1)) == []
+    for state in ("running", "queued", "lost"):
+        assert spent(many("retry", state, "a")) == []
+    assert len(spent(many("check", "finished", "a"))) == 3
+    assert len(spent(many("probe", "finished", "a", request=1))) == 3
+    alone = replace(run("retry", "finished", "a", "z"), ident="retry.0")
+    gone = spent([alone, *many("retry", "finished", "a")])
+    assert len(gone) == 3
+    assert alone.ident not in gone  # it is z's only one
 
 
 def test_no_owed_host_is_written_to_before_the_canary_has_passed():

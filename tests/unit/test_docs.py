@@ -35,6 +35,7 @@ from bot.runbook.lint import lint
 from bot.runbook.load import load
 from bot.runbook.trial import run_tests
 from bot.runbook.variable import Variable
+from bot.service.progress import rows
 from bot.timeline.kinds import KINDS
 from bot.web.http import create
 from tests.unit import events
@@ -244,7 +245,9 @@ def test_the_documented_json_has_the_keys_that_programs_get():
         assert set(told[part]) == set(status[part])
     for part in ("proposals", "waves"):
         assert set(told[part][0]) == set(status[part][0])
-    assert set(shown("hosts --json")) == set(host_row(incident.host("web-01")))
+    assert set(shown("hosts --json")) == set(
+        rows([host_row(incident, incident.host("web-01"))], [])[0]
+    )
     assert set(shown("timeline --json")) == set(entry_json(entries[0]))
 
 

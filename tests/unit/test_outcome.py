@@ -210,3 +210,29 @@ def test_verified_always_rests_on_the_last_read_back(status: str, facts: list[di
         assert status == "unreachable"
         assert not [f for f in facts if f["phase"] == "apply"]
     assert seen.as_dict()["outcome"] == seen.outcome.value
+
+
+def test_what_failed_after_the_host_was_changed_is_unknown_until_it_is_read_back():
+    partly = applied(
+        raw("failed", fact("apply", changed=True, safe=False), message="no space left")
+    )
+    assert (partly.outcome, partly.partly) == (Outcome.UNKNOWN, True)
+    assert partly.reason == "partly applied, to be read back: no space left"
+    module = Raw(host="web-01", status="failed", message="task 2 failed", changed=True)
+    assert applied(module).outcome is Outcome.UNKNOWN
+    silent = Raw(host="web-01", status="unreachable", message="timed out", changed=True)
+    assert applied(silent).outcome is Outcome.UNKNOWN
+
+    before = Host(name="web-01", outcome=Outcome.UNKNOWN, reason=partly.reason, partly=True)
+    there = read_back(raw("ok", READ), before)
+    assert there is not None
+    assert there.outcome is Outcome.VERIFIED
+    lacking = read_back(raw("ok", fact("verify", value="1", safe=False)), before)
+    assert lacking is not None
+    assert lacking.outcome is Outcome.FAILED
+    assert lacking.reason == f"{partly.reason}; the value is 1, not 0"
+
+
+def test_a_raw_result_is_read_as_it_was_kept():
+    kept = Raw(host="a", status="ok", facts=(READ,), message="m", at=AT, changed=True)
+    assert Raw.from_dict(kept.as_dict()) == kept

@@ -96,6 +96,33 @@ def test_an_authority_that_ended_while_it_waited_is_asked_again(
     assert locks(night) == set()
 
 
+def test_a_run_whose_hosts_another_incident_touches_waits_and_then_names_its_run(
+    night: Night, begun: list[ansible.Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    hosts = night.store.run(WAVE).hosts
+    assert night.store.lock_hosts("INC-7.P-9.wave.2.1", hosts, 1000) == {}
+    waits: list[float] = []
+    monkeypatch.setattr(night.clock, "sleep", waits.append)
+    assert supervise.supervise(night.site, FLEET, tmp_path / "state", WAVE, "s")
+    assert begun == []
+    assert sum(waits) == pytest.approx(supervise.PATIENCE)
+    said = f"{hosts[0]} is locked by run INC-7.P-9.wave.2.1"
+    assert any(said in line for line in night.story())
+    assert locks(night) == set(hosts)
+
+
+def test_two_incidents_take_turns_on_a_host(
+    night: Night, begun: list[ansible.Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    hosts = night.store.run(WAVE).hosts
+    assert night.store.lock_hosts("INC-7.P-9.wave.2.1", hosts, 1000) == {}
+    let_go = [lambda: None, lambda: night.store.unlock_hosts("INC-7.P-9.wave.2.1")]
+    monkeypatch.setattr(night.clock, "sleep", lambda _: let_go.pop(0)())
+    assert supervise.supervise(night.site, FLEET, tmp_path / "state", WAVE, "s")
+    assert let_go == []
+    assert [set(job.inventory["all"]["hosts"]) for job in begun] == [set(hosts)]
+
+
 def test_an_abort_before_ansible_is_up_begins_nothing(
     night: Night, begun: list[ansible.Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

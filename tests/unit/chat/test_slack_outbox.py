@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any, cast
 import pytest
 
 from bot.approval.policy import Person
+from bot.chat import slack_outbox
 from bot.chat.slack_blocks import Message
 from bot.chat.slack_outbox import Outbox
 from bot.chat.slack_web import SlackError, ThrottledError, Web
 from bot.clock import SystemClock
 from bot.errors import UnavailableError
-from bot.ports import Sources
+from bot.ports import Answer, Run, Sources
+from bot.rollout.outcome import Raw
 from bot.service.site import Site
 from bot.store import open_store
 from bot.timeline.entry import Draft
@@ -278,3 +281,31 @@ def test_an_update_that_slack_refuses_for_good_says_so(slack: FakeSlack) -> None
     slack.fails = [SlackError("is_archived")]
     with pytest.raises(SlackError, match="is_archived"):
         web.update("C01ALERTS", "0", sent)
+
+
+def test_progress_edits_the_one_message_at_its_pace_and_goes_with_the_run(
+    site: Site, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(site)
+    spec = {"wave": 2, "proposal": "P-1", "purpose": "first"}
+    hosts = ("web-03", "web-04")
+    with site.store.transaction("INC-1") as tx:
+        tx.queue(Run(ident="w.1", incident="INC-1", kind="wave", hosts=hosts, spec=spec))
+    site.store.claim_run("w.1", "s")
+    box, now = outbox(site, slack), site.clock.now()
+
+    def shown() -> str:
+        box.sweep()
+        ref = site.store.posted("INC-1")["headline"].ref
+        return json.dumps(slack.messages[ref]["blocks"], ensure_ascii=False)
+
+    assert "wave 2: 0 of 2 answered" in shown()
+    raw = Raw(host="web-03", status="failed", message="read-only")
+    site.store.note("w.1", [Answer(host="web-03", began=now, at=now, said=raw.as_dict())])
+    assert "wave 2: 0 of 2 answered" in shown()  # too early for another edit
+    monkeypatch.setattr(slack_outbox, "PROGRESS", 0.0)
+    assert "wave 2: 1 of 2 answered · 1 failed" in shown()
+    with site.store.transaction("INC-1") as tx:
+        tx.finish("w.1", "finished")
+    assert "answered" not in shown()
+    assert len(slack.messages) == 2
