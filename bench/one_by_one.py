@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from bot.crash.report import CrashReport
 from bot.runbook.match import NEAR
 from bot.runbook.model import Library
-from bot.runbook.weigh import WEIGHTS, Sight, weigh
+from bot.runbook.weigh import SCORES, WEIGHTS, Sight, weigh
 
 Answer = tuple[list[tuple[str, int]], list[tuple[str, str]]]
 
@@ -22,7 +22,7 @@ def match(
         verdict = weigh(runbook.match, sight)
         if verdict.ok:
             best.append((-verdict.score, runbook.id))
-        elif len(verdict.failed) == 1 and verdict.signs & WEIGHTS.keys():
-            near.append((-verdict.score, runbook.id, verdict.failed[0][0]))
+        elif len(verdict.failed) == 1 and (said := verdict.signs & WEIGHTS.keys()):
+            near.append((-sum(SCORES[sign] for sign in said), runbook.id, verdict.failed[0][0]))
     candidates = [(name, -score) for score, name in sorted(best)]
     return candidates, [(name, clause) for _, name, clause in sorted(near)[:NEAR]]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
+from itertools import islice
 from typing import Any
 
 from bot.runbook.clause import Clause
@@ -43,6 +45,26 @@ class Node:
             for branch in branches:
                 yield from branch.asserted()
 
+    def least(self, answers: Sequence[int | None]) -> int:
+        """Return how many parts fail at least, whatever the tests without an answer say."""
+        plain = sum(answers[test] == NO for test in self.tests)
+        return plain + sum(
+            all(branch.least(answers) for branch in branches) for branches in self.choices
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _OfKind:
+    """What the kind of a crash tells if no name and no text fits.
+
+    The ``answers`` known then, the places of clauses of which nothing need fail, and of those of
+    which one part does.
+    """
+
+    answers: list[int | None]
+    whole: tuple[int, ...]
+    all_but_one: tuple[int, ...]
+
 
 class Index:
     """Holds each different test of a library against a crash once, and most of them not at all.
@@ -61,28 +83,25 @@ class Index:
         for place, node in enumerate(self._nodes):
             for test in set(node.asserted()):
                 self._places[test].append(place)
+        self._kinds = self._by_kind()
         by_field: dict[str, dict[int, Any]] = {name: {} for name in FIELDS}
         for number, (name, value) in enumerate(self._tests):
             by_field[name][number] = value
-        self._kinds: dict[str, list[int]] = {}
-        for number, kinds in by_field["kind"].items():
-            for kind in kinds:
-                self._kinds.setdefault(kind, []).append(number)
         self._functions = _Names(by_field["function"])
         self._modules = _Names(
             {n: [_plain(glob) for glob in globs] for n, globs in by_field["module"].items()}
         )
         self._titles, self._messages = _Texts(by_field["title"]), _Texts(by_field["message"])
-        self._blank = [NO if name in WEIGHTS else None for name, _ in self._tests]
 
     def look(self, sight: Sight, near: int) -> Found:
         """Return the clauses that hold for a crash, and at most ``near`` near misses.
 
         A near miss has one part that fails, and one that says what the crash is and holds. Those
-        come first that score most.
+        come first whose parts of that sort score most.
         """
-        look = _Look(self._tests, self._blank.copy(), sight)
-        places: set[int] = set()
+        of_kind = self._kinds.get(sight.report.kind) or self._kinds[None]
+        look = _Look(self._tests, of_kind.answers.copy(), sight)
+        places = set(of_kind.whole)
         for test in self._possible(sight):
             if look.ask(test) > 0:
                 places.update(self._places[test])
@@ -92,13 +111,23 @@ class Index:
             if failed == 0:
                 holding.append(place)
             elif failed == 1 and signs & IDENTIFYING:
-                misses.append((-TOTALS[signs], place))
+                misses.append((-TOTALS[signs & IDENTIFYING], place))
+        misses += islice(self._by_kind_alone(of_kind, look, places), near)
         nearest = tuple(place for _, place in nsmallest(near, misses))
         return Found(tuple(sorted(holding)), nearest)
 
+    def _by_kind_alone(
+        self, of_kind: _OfKind, look: _Look, seen: set[int]
+    ) -> Iterator[tuple[int, int]]:
+        """Yield the near misses of which only the kind fits, in the order of their places."""
+        for place in of_kind.all_but_one:
+            if place not in seen:
+                failed, _, signs = look.count(self._nodes[place], most=1)
+                if failed == 1 and signs & IDENTIFYING:
+                    yield -TOTALS[signs & IDENTIFYING], place
+
     def _possible(self, sight: Sight) -> Iterator[int]:
-        """Yield the tests of what the crash is that may hold; no other of them does."""
-        yield from self._kinds.get(sight.report.kind, ())
+        """Yield the tests of names and texts that may hold; no other of them does."""
         yield from self._functions.possible(sight.functions)
         yield from self._modules.possible([_plain(sight.report.module or "")])
         yield from self._titles.possible("\n".join(sight.titles))
@@ -117,6 +146,26 @@ class Index:
             own + tuple(test for node in inner for test in node.tests),
             (*choices, *(choice for node in inner for choice in node.choices)),
             (*excluded, *(one for node in inner for one in node.excluded)),
+        )
+
+    def _by_kind(self) -> dict[str | None, _OfKind]:
+        """Return what each kind that is named decides alone, and under None any other kind."""
+        kinds: dict[str | None, list[int]] = {None: []}
+        for number, (name, value) in enumerate(self._tests):
+            for kind in value if name == "kind" else ():
+                kinds.setdefault(kind, []).append(number)
+        return {kind: self._of_kind(tests) for kind, tests in kinds.items()}
+
+    def _of_kind(self, tests: Sequence[int]) -> _OfKind:
+        answers = [NO if name in WEIGHTS else None for name, _ in self._tests]
+        for test in tests:
+            answers[test] = YES | BITS["kind"]
+        places = sorted({place for test in tests for place in self._places[test]})
+        failed = {place: self._nodes[place].least(answers) for place in places}
+        return _OfKind(
+            answers,
+            tuple(place for place in places if failed[place] == 0),
+            tuple(place for place in places if failed[place] == 1),
         )
 
     def _number(self, name: str, value: Any) -> int:
@@ -186,16 +235,18 @@ class _Look:
 
 
 class _Names:
-    """Tests of names and globs: a map of the names, a map of what globs begin with."""
+    """Tests of names and globs: a map of the names, and of what globs begin or end with."""
 
     def __init__(self, tests: Mapping[int, Sequence[str]]) -> None:
         self._exact: dict[str, list[int]] = {}
-        self._globs: dict[str, list[tuple[str, int]]] = {}
+        self._begins: dict[str, list[tuple[str, int]]] = {}
+        self._ends: dict[str, list[tuple[str, int]]] = {}
         for number, globs in tests.items():
             for glob in globs:
                 if is_glob(glob):
-                    begin = min(glob.split("*")[0], glob.split("?")[0], key=len)
-                    self._globs.setdefault(begin, []).append((glob, number))
+                    begin, *_, end = re.split(r"[*?]", glob)
+                    longer = self._begins if len(begin) >= len(end) else self._ends
+                    longer.setdefault(max(begin, end, key=len), []).append((glob, number))
                 else:
                     self._exact.setdefault(glob, []).append(number)
 
@@ -204,9 +255,12 @@ class _Names:
         found: set[int] = set()
         for name in names:
             found.update(self._exact.get(name, ()))
-            for end in range(len(name) + 1):
-                rivals = self._globs.get(name[:end], ())
-                found.update(number for glob, number in rivals if fits(glob, name))
+            rivals = [
+                rival
+                for at in range(len(name) + 1)
+                for rival in (*self._begins.get(name[:at], ()), *self._ends.get(name[at:], ()))
+            ]
+            found.update(number for glob, number in rivals if fits(glob, name))
         return found
 
 

@@ -51,8 +51,14 @@ def inside(text: str, release: str) -> bool | None:
     As many numbers are compared as the bound has, so ``<= 5.4`` holds for 5.4.250, and a
     distribution's own number can be named: ``< 4.18.0-305``. What follows the numbers does not count.
     """
+    version = _version(release)
+    return None if version is None else _inside(read_range(text), version)
+
+
+@lru_cache(maxsize=64)
+def _version(release: str) -> Version | None:
     found = RELEASE.match(release)
-    return None if found is None else _inside(read_range(text), _numbers(found[0]))
+    return None if found is None else _numbers(found[0])
 
 
 def _inside(bounds: Bounds | list[tuple[str, Version]], version: Version) -> bool:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
-from itertools import pairwise
 
 GRAM = 8
 """Bytes that are looked up at once; the size of an unsigned ``Q``."""
@@ -19,9 +18,13 @@ STEP = 2
 LONG = GRAM + STEP - 1
 """A word of this many bytes covers a whole gram of the text wherever it stands."""
 
-TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|\{\d+(?:,\d*)?\}|.", re.DOTALL)
-# Quoted runs, characters by number and class, flags for letter case and for blanks.
-UNCLEAR = re.compile(r"\\[QxpPC0-9]|\(\?[^:)]*[ix]")
+PIECE = re.compile(
+    r"\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|\{\d*(?:,\d*)?\}"
+    r"|\((?:\?(?:P?<\w+>|[a-zA-Z-]*:?))?|.",
+    re.DOTALL,
+)
+# Quoted runs, characters by number and class, and the flag for blanks.
+UNCLEAR = re.compile(r"\\[QxpPC0-9]|\(\?[^:)]*x")
 SPECIAL = frozenset(".^$*+?()[]{}|")
 OPTIONAL = frozenset("*?{")
 
@@ -29,25 +32,36 @@ OPTIONAL = frozenset("*?{")
 def needed(pattern: str) -> tuple[str, ...]:
     """Return words of which every text that ``pattern`` matches holds one; none if it is unclear.
 
-    One for each branch of the pattern: the longest that stands there outside of groups.
+    Upper and lower case count as the same. Of all that must be there the longest is taken.
     """
-    if UNCLEAR.search(pattern):
-        return ()
-    branches, depth = [[""]], 0
-    pieces = TOKEN.findall(pattern)
-    for piece, after in pairwise([*pieces, ""]):
-        depth += (piece == "(") - (piece == ")")
-        char = "" if depth else _plain(piece)
-        if piece == "|" and not depth:
-            branches.append([""])
-        elif not char or after[:1] in OPTIONAL:
-            branches[-1].append("")
-        else:
-            branches[-1][-1] += char
-            if after == "+":
-                branches[-1].append("")
-    words = tuple(max(branch, key=len) for branch in branches)
-    return words if all(words) else ()
+    return () if UNCLEAR.search(pattern) else _words(deque(PIECE.findall(pattern)))
+
+
+def _words(pieces: deque[str]) -> tuple[str, ...]:
+    """Read branches up to the end of their group; return words of which one must be there."""
+    branches: list[tuple[str, ...]] = []
+    must: list[tuple[str, ...]] = []
+    run = ""
+    ended = False
+    while not ended:
+        piece = pieces.popleft() if pieces else ")"
+        inner = _words(pieces) if piece[0] == "(" else ()
+        optional = bool(pieces) and pieces[0][0] in OPTIONAL
+        char = "" if optional else _plain(piece)
+        run += char
+        if char:
+            continue
+        must += [(run,), () if optional else inner]
+        run = ""
+        ended = piece == ")"
+        if ended or piece == "|":
+            branches.append(max(must, key=_shortest))
+            must = []
+    return tuple(w for words in branches for w in words) if all(map(_shortest, branches)) else ()
+
+
+def _shortest(words: tuple[str, ...]) -> int:
+    return min(map(len, words), default=0)
 
 
 def _plain(piece: str) -> str:
@@ -60,7 +74,8 @@ def _plain(piece: str) -> str:
 class Words:
     """Finds, of many items that each need one of their words, those that a text may concern.
 
-    The time is that of one look at the text, and little for each word that is nearly there.
+    Upper and lower case are the same. The time is that of one look at the text, and little for each
+    word that is nearly there.
     """
 
     def __init__(self, needs: Sequence[Sequence[str]]) -> None:
@@ -69,7 +84,7 @@ class Words:
         self._owners: dict[bytes, list[int]] = {}
         for item, words in enumerate(needs):
             for word in words:
-                self._owners.setdefault(word.encode(), []).append(item)
+                self._owners.setdefault(word.casefold().encode(), []).append(item)
         self._short = [word for word in self._owners if len(word) < LONG]
         long = [word for word in self._owners if len(word) >= LONG]
         common = Counter(gram for word in long for gram in _grams(word))
@@ -80,8 +95,8 @@ class Words:
         self._grams = frozenset(self._by_gram)
 
     def possible(self, text: str) -> set[int]:
-        """Return the items that need no word, or one that is in ``text``."""
-        data = text.encode()
+        """Return the items that need no word, or one that stands in ``text``."""
+        data = text.casefold().encode()
         near = set(self._short)
         view = memoryview(data)
         for start in range(0, GRAM, STEP):

@@ -51,7 +51,7 @@ def check_glob(glob: str) -> str:
     """Return ``glob`` if it can be a name or a glob of names; else raise ``ValueError``."""
     if NAME_GLOB.fullmatch(glob) is None:
         raise ValueError(f"{glob!r} is no name: letters, digits, '_', '.', '-', and the globs * ?")
-    if sum(c.isalnum() for c in glob) < 3:
+    if is_glob(glob) and sum(c.isalnum() for c in glob) < 3:
         raise ValueError(f"{glob!r} fits nearly every name: give at least three letters of it")
     return glob
 
@@ -63,7 +63,9 @@ def is_glob(name: str) -> bool:
 
 def fits(glob: str, name: str) -> bool:
     """Whether a glob (``*`` any run, ``?`` one character) covers the whole name."""
-    if not is_glob(glob):
-        return glob == name
-    text = "(?s)" + re.escape(glob).replace(r"\*", ".*").replace(r"\?", ".")
-    return compiled(text).fullmatch(name) is not None
+    return _glob(glob).fullmatch(name) is not None if is_glob(glob) else glob == name
+
+
+@lru_cache(maxsize=4096)
+def _glob(glob: str) -> Any:
+    return compiled("(?s)" + re.escape(glob).replace(r"\*", ".*").replace(r"\?", "."))
