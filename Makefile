@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENCLAVE := $(BIN)/python -m bot.demo.enclave
 
-.PHONY: demo test check soak bench-crash bench-store lock clean
+.PHONY: demo test check soak bench-crash bench-match bench-store lock clean
 
 demo: $(READY)
 	@.ci/system demo
@@ -31,6 +31,10 @@ $(READY): requirements/dev.txt pyproject.toml
 # The crash reader over HOLDFAST_CORPUS=FILE, else over our golden logs. WHAT="accuracy speed -v" picks.
 bench-crash: $(READY)
 	$(BIN)/python -m bench.crash $(WHAT)
+
+# Crashes against 1,000 and 10,000 made up runbooks.
+bench-match: $(READY)
+	$(BIN)/python -m bench.match
 
 bench-store: $(READY)
 	$(BIN)/python bench/store.py
