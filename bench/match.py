@@ -216,15 +216,13 @@ def measure(count: int, limit: float) -> bool:
         else report
         for number, report in enumerate(reports)
     ]
-    first = _timed(lambda: match(books, reports[0], texts[0]))
-    times = [
-        _timed(lambda r=r, t=t: match(books, r, t)) for r, t in zip(reports, texts, strict=True)
-    ]
-    whole = [_timed(lambda t=t: match(books, crash.read(t)[0], t)) for t in texts[:500]]
+    first = _timed(match, books, reports[0], texts[0])
+    times = [_timed(match, books, r, t) for r, t in zip(reports, texts, strict=True)]
+    whole = [_timed(_read_and_match, books, t) for t in texts[:500]]
     print(f"  4 KB, report already read: first {first:.2f} ms, {_spread(times)}")
     print(f"  4 KB, reading the text too: {_spread(whole)}")
     few = list(zip(reports, texts, strict=True))[: 20_000 // len(books.runbooks)]
-    tried = [_timed(lambda r=r, t=t: one_by_one.match(books, r, t)) for r, t in few]
+    tried = [_timed(one_by_one.match, books, r, t) for r, t in few]
     same = all(_answer(match(books, r, t)) == one_by_one.match(books, r, t) for r, t in few)
     print(f"  trying every runbook: {_spread(tried)}; {'the same' if same else 'OTHER'} answers")
     found = [match(books, r, t) for r, t in zip(reports, texts, strict=True)]
@@ -232,6 +230,10 @@ def measure(count: int, limit: float) -> bool:
     print(f"  {hits} of {len(found)} crashes match a runbook")
     worst = _hostile(books, reports[0], maker)
     return _rank(times, 0.99) <= limit and worst <= 50 and same
+
+
+def _read_and_match(books: Library, text: str) -> Matches:
+    return match(books, crash.read(text)[0], text)
 
 
 def _hostile(books: Library, report: CrashReport, maker: Maker) -> float:
@@ -253,8 +255,7 @@ def _hostile(books: Library, report: CrashReport, maker: Maker) -> float:
         ],
     }
     took = {
-        name: max(_timed(lambda t=t: match(books, report, t)) for _ in range(3))
-        for name, t in texts.items()
+        name: max(_timed(match, books, report, t) for _ in range(3)) for name, t in texts.items()
     }
     for name, milliseconds in took.items():
         print(f"  hostile 1 MB, {name}: {milliseconds:.1f} ms")
@@ -277,7 +278,7 @@ def automaton(count: int) -> None:
     for pattern in patterns:
         together.Add(pattern)
     together.Compile()
-    times = [_timed(lambda t=t: together.Match(t)) for t in (maker.text(4096) for _ in range(200))]
+    times = [_timed(together.Match, t) for t in (maker.text(4096) for _ in range(200))]
     print(f"one re2 Set of {len(patterns):,} messages instead, new texts of 4 KB: {_spread(times)}")
 
 
@@ -285,9 +286,9 @@ def _answer(found: Matches) -> one_by_one.Answer:
     return [(c.runbook, c.score) for c in found.best], [(n.runbook, n.clause) for n in found.near]
 
 
-def _timed(work: Callable[[], object]) -> float:
+def _timed(work: Callable[..., object], *given: object) -> float:
     begun = time.process_time()
-    work()
+    work(*given)
     return (time.process_time() - begun) * 1e3
 
 
