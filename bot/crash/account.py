@@ -155,28 +155,40 @@ def _promising(hits: Sequence[Hit], kinds: frozenset[Kind]) -> bool:
     if not kept:
         return False
     lines = alone.unfold([Hit(n, hit.words, hit.line) for n, hit in enumerate(kept)])
-    return any(other.kind in kinds for other in _others(alone, lines, kinds))
+    return any(other.kind in kinds for other in _told(Entries(alone), lines, kinds))
+
+
+@lru_cache(maxsize=1)
+def _of_crashes() -> frozenset[str]:
+    """Return the plain words that are looked for because of crashes of the kernel alone."""
+    return frozenset({*scan_words(), *INTRUDERS, ALL_CPUS, INJECTION, BOOTED})
+
+
+_LOOSE = tuple(LOOSE)
 
 
 @lru_cache(maxsize=4096)
 def _other(words: tuple[str, ...]) -> bool:
     """Tell whether words that were found are more than those of a crash of the kernel."""
-    crashes = {*scan_words(), *INTRUDERS, ALL_CPUS, INJECTION, BOOTED}
-    return any(word not in crashes and not word.endswith(tuple(LOOSE)) for word in words)
+    crashes = _of_crashes()
+    return any(word not in crashes and not word.endswith(_LOOSE) for word in words)
 
 
 def _others(console: Console, hits: Sequence[Hit], kinds: frozenset[Kind]) -> list[CrashReport]:
-    lines = Entries(console)
+    found = [
+        replace(report, evidence=_quoted(console, report))
+        for report in _told(Entries(console), hits, kinds)
+    ]
+    return sorted(found, key=lambda report: (report.start, report.kind in USERLAND))
+
+
+def _told(lines: Entries, hits: Sequence[Hit], kinds: frozenset[Kind]) -> Iterator[CrashReport]:
+    """Yield the crashes of programs, each as soon as it is read, then the events."""
     places = [hit.at for hit in hits if hit.at < len(lines) and _other(hit.words)]
-    if not places:
-        return []
-    found: list[CrashReport] = []
-    if kinds & (EVENTS | NOTICES):
-        found += events.find(lines, places)
-    if kinds & USERLAND:
-        found += userland.find(lines, places)
-    found = [replace(report, evidence=_quoted(console, report)) for report in found]
-    return sorted(found, key=lambda report: report.start)
+    if places and kinds & USERLAND:
+        yield from userland.crashes(lines, places)
+    if places and kinds & (EVENTS | NOTICES):
+        yield from events.find(lines, places)
 
 
 def _quoted(console: Console, report: CrashReport) -> tuple[Line, ...]:

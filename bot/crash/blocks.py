@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import ClassVar, NamedTuple
 
-from bot.crash.entry import Cutter, Entry, Piece, Stream, pieces_of
+from bot.crash.entry import Cutter, Piece, Stream, pieces_of
 from bot.crash.runtimes import Again, Clue, Role, Runtime
 
 MAX_LINES = 2000
@@ -52,16 +52,17 @@ class Block(NamedTuple):
 
 
 def read_block(
-    lines: Sequence[Entry], index: int, row: Runtime, hint: re.Pattern[str], taken: Collection[int]
+    stream: Stream, row: Runtime, hint: re.Pattern[str], taken: Collection[int]
 ) -> Block | None:
-    """Read the crash that ``hint`` found in ``lines[index]``; None when it is none of ``row``."""
-    pieces = pieces_of(index, lines[index])
+    """Read the crash that ``hint`` found in the line of ``stream``; None when it is none of ``row``."""
+    index = stream.index
+    pieces = pieces_of(index, stream.lines[index])
     found = next((n for n, piece in enumerate(pieces) if hint.search(piece.text)), None)
     if found is None:
         return None
     begun = row.starts.search(pieces[found].text) if row.starts is not None else None
     before = "" if begun is None else pieces[found].text[: begun.start()]
-    stream, cut = Stream(lines, index), Cutter(before)
+    cut = Cutter(before)
     above = _above(chain(reversed(pieces[:found]), stream.above()), row, cut, taken)
     below = (piece for piece in chain(pieces[found:], stream.below()) if piece.place not in taken)
     walk = _Walk(row)

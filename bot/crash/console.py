@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from bot.crash import halves, spelling, wrapping
+from bot.crash.numbering import separator, without
 from bot.crash.scan import Hit, Scanner
 from bot.crash.transport import (
     MAX_LINE,
@@ -27,6 +28,12 @@ MAX_BEFORE = 400
 
 MAX_BEHIND = 4000
 """Lines behind a headline that are taken apart."""
+
+MAX_COUNTED = 32
+"""Lines before and behind a found one that are looked at to tell whether lines are numbered."""
+
+MAX_TRIED = 4
+"""Found lines that are asked whether they are numbered."""
 
 MAX_SHOWN = 4096
 """Characters of an original line that are quoted as evidence."""
@@ -55,7 +62,7 @@ Scan = Callable[[str], Sequence[Hit]]
 
 def is_plain(text: str) -> bool:
     """Tell that the way has changed nothing of ``text``; no means that it may have."""
-    return text.isascii() and not _MARKS.occurs(text)
+    return text.isascii() and not _MARKS.occurs(text) and not halves.broken(text)
 
 
 class Console:
@@ -67,8 +74,8 @@ class Console:
     """
 
     __slots__ = (
-        "_bared", "_contexts", "_first", "_numbers", "_original", "_plain", "_shown", "_stamps",
-        "all_cpus", "boots", "injected", "lines", "regions", "text",
+        "_bared", "_contexts", "_first", "_numbers", "_original", "_plain", "_separator", "_shown",
+        "_stamps", "all_cpus", "boots", "injected", "lines", "regions", "text",
     )  # fmt: skip
 
     def __init__(self, original: str | bytes, first: int = 0) -> None:
@@ -96,6 +103,7 @@ class Console:
         self._stamps: int | None = None
         self.regions: dict[tuple[str, int, int], Region] = {}
         """Lines of one context that were told apart, for the next report of the same."""
+        self._separator = ""
         self.injected = False
         """Whether fault injection printed traces into this text."""
         self.boots: list[tuple[int, str]] = []
@@ -109,6 +117,22 @@ class Console:
         A line that holds several of the kernel is looked at again with ``scan``, to tell which of
         them was found; without it, each of them counts as found.
         """
+        places = self._unfolded(hits, scan)
+        for hit in places[:MAX_TRIED]:
+            if self.bare(hit.at)[0].lstrip()[:1].isdigit() and self._counted(hit.at):
+                break
+        return places
+
+    def _counted(self, at: int) -> bool:
+        """Tell whether the lines around line ``at`` are numbered; if so, from now on they are not."""
+        first = max(0, at - MAX_COUNTED)
+        around = range(first, min(at + MAX_COUNTED, len(self.lines)))
+        self._separator = separator([self.bare(line)[0] for line in around], at - first)
+        if self._separator:
+            self._bared.clear()
+        return bool(self._separator)
+
+    def _unfolded(self, hits: Sequence[Hit], scan: Scan | None) -> Sequence[Hit]:
         lines = self.text.split("\n")
         self.lines = lines
         if self._numbers is not None:
@@ -212,7 +236,11 @@ class Console:
         """Return the kernel's own words of line ``at``, and their context."""
         known = self._bared.get(at)
         if known is None:
-            known = self._bared[at] = bare(self.lines[at], self._contexts.get(at, ""))
+            known = bare(self.lines[at], self._contexts.get(at, ""))
+            if self._separator:
+                text, context = known
+                known = bare(without(text, self._separator), context)
+            self._bared[at] = known
         return known
 
 

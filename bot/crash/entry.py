@@ -43,23 +43,52 @@ def pieces_of(index: int, entry: Entry) -> list[Piece]:
     return [Piece(index, entry.number, part) for part in text.split("#012")]
 
 
+class Owners:
+    """Which program wrote a line: one that names nobody belongs to the line above it.
+
+    Asked for one line after the other, it walks upwards over each line once.
+    """
+
+    def __init__(self, lines: Sequence[Entry]) -> None:
+        self.lines = lines
+        self._asked = -1
+        self._named = -1
+
+    def of(self, index: int) -> str:
+        """Return the program of a line; the kernel owns only what carries its name."""
+        program = self.lines[index].program
+        if program:
+            return program
+        named = self._above(index)
+        program = self.lines[named].program if named >= 0 else ""
+        return "" if program == _KERNEL else program
+
+    def _above(self, index: int) -> int:
+        """Return where the next line above stands that names a program, -1 if none is near."""
+        known = self._asked if self._asked < index else -1
+        first = max(0, index - MAX_FOREIGN)
+        named = -1
+        for place in range(index - 1, first - 1, -1):
+            if self.lines[place].program:
+                named = place
+                break
+            if place == known:
+                named = self._named if self._named >= first else -1
+                break
+        self._asked, self._named = index, named
+        return named
+
+
 class Stream:
     """The lines of the program that wrote one line, in both directions.
 
     A line without a program belongs to the line above it, as in messages of several lines.
     """
 
-    def __init__(self, lines: Sequence[Entry], index: int) -> None:
+    def __init__(self, lines: Sequence[Entry], index: int, program: str) -> None:
         self.lines = lines
         self.index = index
-        self.program = lines[index].program or self._owner()
-
-    def _owner(self) -> str:
-        for place in range(self.index - 1, max(-1, self.index - 1 - MAX_FOREIGN), -1):
-            program = self.lines[place].program
-            if program:
-                return "" if program == _KERNEL else program
-        return ""
+        self.program = program
 
     def below(self) -> Iterator[Piece]:
         """Yield the program's lines behind the one line, until others have the word for long."""

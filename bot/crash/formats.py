@@ -27,6 +27,14 @@ _AT = re.compile(rf"at: (?:{PC} +)?{FUNC}")
 _ORIGIN = re.compile(r"Local variable .* created at:|Uninit was created at:")
 _TRAPPED = re.compile(rf"(?:{_POINTER.pattern}|--- interrupt: [0-9]+ at {FUNC})")
 _OLD_WARNING = re.compile(rf"WARNING: at {SRC.replace('(', '(?:', 1)} {FUNC}")
+_PLACE = SRC.replace("(", "(?:", 1)
+_WARNED = re.compile(
+    rf"WARNING: (?:(?:CPU: [0-9]{{1,5}} PID: [0-9]{{1,10}} )?at {_PLACE}|(?:\[.*\] )?{_PLACE} at) {FUNC}"
+)
+_WORK = re.compile(shapes.WORK.pattern.replace("(?P<module>", "(?:"))
+CUT_OFF = ((_WARNED,), (_WORK,))
+"""Who is left where a trace was cut off before it named anybody: who warned, the work that ran."""
+
 _TIMER = re.compile(r"apic_timer_interrupt")
 _OLD_COMPLAINT = re.compile(
     r"Badness in ([a-zA-Z0-9_]+) at|BUG: (?:warning )?at [^ ]{1,200}[/ ]([a-zA-Z0-9_]+)\(\)"
@@ -147,16 +155,11 @@ def row(  # noqa: PLR0913 - a row of the table has as many columns
         look=look,
         pick=pick,
         alts=alts,
-        details=tuple(_compile(_anchored(detail)) for detail in details),
+        details=tuple(_compile(detail) for detail in details),
         plumbing=plumbing,
         traced=traced,
         broken=broken,
     )
-
-
-def _anchored(pattern: str) -> str:
-    """Let a pattern that may stand anywhere in a line be tried from its beginning alone."""
-    return "^" + pattern if pattern.startswith(".*") else pattern
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
@@ -200,16 +203,16 @@ _BUG = (
     row("BUG:", r"BUG: KASAN: (?P<what>[a-z\-]+) in @FUNC",
         "KASAN: {what} {access} in {frame}", Kind.SANITIZER, Look.HEADLINE_THEN_TRACE,
         alts=ACCESS, plumbing=TAGS,
-        details=(r".*(?P<access>Read|Write) (?:of size|at addr) [0-9a-f]+",)),
+        details=(r"^.*(?P<access>Read|Write) (?:of size|at addr) [0-9a-f]+",)),
     row("BUG:", rf"BUG: KASAN: (?:{BAD_FREE}) in @FUNC", "KASAN: invalid-free in {frame}",
         Kind.SANITIZER, Look.HEADLINE_THEN_TRACE, alts=FREE,
         plumbing=r"slab_|kfree|vunmap|vfree"),
     row("BUG:", r"BUG: KASAN: (?P<what>[a-z\-]+) on address", "KASAN: {what} {access}",
-        Kind.SANITIZER, details=(r".*(?P<access>Read|Write) of size [0-9]+",)),
+        Kind.SANITIZER, details=(r"^.*(?P<access>Read|Write) of size [0-9]+",)),
     row("BUG:", r"BUG: KASAN: (?P<what>.*)", "KASAN: {what}", Kind.SANITIZER, broken=SPLIT),
     *(row("BUG:", rf"BUG: KASan: {spelt} in @FUNC", f"KASAN: {what} {{access}} in {{frame}}",
           Kind.SANITIZER, Look.HEADLINE_THEN_TRACE, alts=ACCESS, plumbing=TAGS,
-          details=(r".*(?P<access>Read|Write) of size [0-9]+",))
+          details=(r"^.*(?P<access>Read|Write) of size [0-9]+",))
       for spelt, what in (("use after free", "use-after-free"),
                           ("out of bounds (?:access|on stack)", "out-of-bounds"))),
     row("BUG:", r"BUG: KMSAN: kernel-usb-infoleak in @FUNC", "KMSAN: kernel-usb-infoleak in {frame}",
@@ -249,7 +252,7 @@ _BUG = (
     row("BUG:", r"BUG: (?:warning )?at @SRC[/ ](?P<name>[a-zA-Z0-9_]+)\(\)", "WARNING in {frame}",
         Kind.WARNING, Look.COMPLAINT),
     row("BUG:", r"BUG: .*still has locks held!", "BUG: still has locks held in {func}",
-        Kind.LOCKDEP, details=(r".*@PC +@FUNC",)),
+        Kind.LOCKDEP, details=(r"^.*@PC +@FUNC",)),
     row("BUG:", r"BUG: scheduling while atomic", "BUG: scheduling while atomic in {frame}",
         Kind.BUG, Look.TRACE, plumbing="schedule"),
     row("BUG:", r"BUG: lock held when returning to user space",
@@ -258,7 +261,7 @@ _BUG = (
     row("BUG:", r"BUG: bad unlock balance detected!", "BUG: bad unlock balance in {frame}",
         Kind.LOCKDEP, Look.UNLOCKED),
     row("BUG:", r"BUG: held lock freed!", "BUG: held lock freed in {func}", Kind.LOCKDEP,
-        details=(r".*@PC +@FUNC",)),
+        details=(r"^.*@PC +@FUNC",)),
     row("BUG:", r"BUG: Bad rss-counter state", "BUG: Bad rss-counter state", Kind.BUG,
         traced=False),
     row("BUG:", r"BUG: non-zero nr_(?P<what>ptes|pmds) on freeing mm",
@@ -277,7 +280,7 @@ _BUG = (
         plumbing=r"dump_stack|preemption|preempt|debug_|processor_id|this_cpu"),
     row("BUG:", r"BUG: workqueue leaked lock or atomic",
         "BUG: workqueue leaked lock or atomic in {name}", Kind.BUG, traced=False,
-        details=(r".*last function: (?P<name>[a-zA-Z0-9_]+)$",)),
+        details=(r"^.*last function: (?P<name>[a-zA-Z0-9_]+)$",)),
     row("BUG:", r"BUG: memory leak", "memory leak in {frame}", Kind.SANITIZER, Look.LEAKED,
         plumbing=MEMORY),
     row("BUG:", r"BUG: .*stack guard page was hit at",
@@ -310,7 +313,7 @@ _WARNING = (
     _warning(r"WARNING: .*kernel/locking/lockdep\.c.*lock_", "WARNING: locking bug in {frame}",
              "lock_sock|release_sock", Kind.LOCKDEP),
     row("WARNING:", r"WARNING: .*still has locks held!", "WARNING: still has locks held in {func}",
-        Kind.LOCKDEP, details=(r".*at: @FUNC",)),
+        Kind.LOCKDEP, details=(r"^.*at: @FUNC",)),
     _warning(r"WARNING: Nested lock was not taken",
              "WARNING: nested lock was not taken in {frame}", kind=Kind.LOCKDEP),
     row("WARNING:", r"WARNING: lock held when returning to user space",
@@ -340,7 +343,7 @@ _WARNING = (
     row("WARNING:", r"WARNING: inconsistent lock state", "inconsistent lock state in {frame}",
         Kind.LOCKDEP, Look.TRACE, details=(r"takes", LOCK_AT)),
     row("WARNING:", r"WARNING: suspicious RCU usage", "WARNING: suspicious RCU usage in {frame}",
-        Kind.LOCKDEP, Look.TRACE, details=(r".*?@SRC",), plumbing="rcu|kmem|slab"),
+        Kind.LOCKDEP, Look.TRACE, details=(r"(?<![a-zA-Z0-9\-_/.])@SRC",), plumbing="rcu|kmem|slab"),
     row("WARNING:", r"WARNING: kernel stack regs at [0-9a-f]+ in [^ ]* has bad '(?P<what>[^']+)' "
         r"value", "WARNING: kernel stack regs has bad '{what}' value", Kind.WARNING,
         traced=False),
@@ -349,7 +352,7 @@ _WARNING = (
     row("WARNING:", r"WARNING: bad unlock balance detected!",
         "WARNING: bad unlock balance in {frame}", Kind.LOCKDEP, Look.UNLOCKED),
     row("WARNING:", r"WARNING: held lock freed!", "WARNING: held lock freed in {func}",
-        Kind.LOCKDEP, details=(r".*at:(?: @PC)? +@FUNC",)),
+        Kind.LOCKDEP, details=(r"^.*at:(?: @PC)? +@FUNC",)),
     row("WARNING:", r"WARNING: kernel stack (?:regs .* has bad 'bp'|frame pointer .* has bad) "
         r"value", "WARNING: kernel stack regs has bad value", Kind.WARNING, traced=False),
     row("WARNING:", r"WARNING:\s*$", "WARNING: corrupted", Kind.WARNING, broken=SPLIT),
@@ -380,7 +383,7 @@ _INFO = (
         "INFO: trying to register non-static key in {frame}", Kind.LOCKDEP, Look.TRACE,
         plumbing="stack|lock|IRQ"),
     row("INFO:", r"INFO: suspicious RCU usage", "INFO: suspicious RCU usage in {frame}",
-        Kind.LOCKDEP, Look.TRACE, details=(r".*?@SRC",), plumbing="rcu|kmem|slab"),
+        Kind.LOCKDEP, Look.TRACE, details=(r"(?<![a-zA-Z0-9\-_/.])@SRC",), plumbing="rcu|kmem|slab"),
     row("INFO:", r"INFO: task .* blocked (?:in I/O wait )?for more than [0-9]+ seconds",
         "INFO: task hung in {frame}", Kind.HUNG_TASK, Look.TRACE, pick=Pick.HANG, alts=HANG),
     row("INFO:", r"INFO: task .* can't die for more than .* seconds",

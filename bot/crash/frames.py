@@ -16,7 +16,8 @@ PC = r"\[(?:<?(?:0x)?[0-9a-fA-F]+>?|[a-zA-Z0-9_]+\+[0-9]+/[0-9]+)\]"
 FUNC = r"([a-zA-Z0-9_]+)(?:[.+]| \((?=[\w./-]{1,200}:[0-9?]))"
 """A function: an offset or a suffix follows, or the file:line of a symbolised trace."""
 
-SRC = r"([a-zA-Z0-9\-_/.]+\.[a-z]+:[0-9]+)"
+SRC = r"([a-zA-Z0-9\-_/.]+\.[a-z]+:[0-9]++)"
+"""A file and its line; it keeps its digits, so that what follows is tried once behind them."""
 
 FRAME = re.compile(
     r"\s{0,64}(?:<{1,2}[A-Z#]{2,4}>{1,2} {1,2})?"
@@ -86,13 +87,19 @@ START_MARKS = first_words(
     "Call", "Allo", "Free", "back", "Back", "Unin", "stat", "Trac",
 )  # fmt: skip
 
+WORK = re.compile(
+    r"\s{0,8}Workqueue: +\S{1,64} (?P<raw>[a-zA-Z_][\w.]{0,127})(?: \[(?P<module>\w{1,64})[^\]]*\])?\s*$"
+)
+"""What a worker of the kernel runs."""
+
 INTERLEAVED = re.compile(rf"(?: {PC})? should_fail(?:slab)?(?:\.[a-z0-9.]+)?\+0x")
 """A frame of fault injection: another trace was printed into this one."""
 
 _SOURCE = SRC.replace("(", "(?P<src>", 1)
 _DETAIL = re.compile(
-    r"\.?(?P<raw>[a-zA-Z0-9_$]+(?:\.[a-zA-Z0-9_.]+)?)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)"
-    rf"[)>]?(?: (?:\./)?{_SOURCE})?(?: \[(?P<module>[a-zA-Z0-9_]+)[^\]]*\])?"
+    r"\.?(?<![a-zA-Z0-9_$])(?P<raw>[a-zA-Z0-9_$]{1,512}+(?:\.[a-zA-Z0-9_.]{1,512}+)?)"
+    r"(?:\+0x[0-9a-f]++/0x[0-9a-f]+)"
+    rf"[)>]?(?: (?:\./)?{_SOURCE})?(?: \[(?P<module>[a-zA-Z0-9_]++)[^\]]{{0,200}}\])?"
 )
 _RESOLVED = re.compile(
     r"\.?\b(?P<raw>[a-zA-Z0-9_]{1,128}(?:\.[a-zA-Z0-9_.]{1,64})?) "
@@ -227,11 +234,12 @@ def _frame(text: str) -> Frame | None:
 
 def place(text: str, function: str) -> tuple[str | None, str | None]:
     """Return (module, file:line) that a line prints beside ``function``."""
-    for pattern in (_DETAIL, _RESOLVED):
-        for match in pattern.finditer(text):
+    for pattern, need in ((_DETAIL, "+0x"), (_RESOLVED, " (")):
+        for match in pattern.finditer(text) if need in text else ():
             if name_of(match["raw"]) == function:
                 return match["module"], match["src"]
-    return None, None
+    work = WORK.match(text)
+    return (work["module"] if work is not None else None), None
 
 
 def unannounced(text: str) -> bool:

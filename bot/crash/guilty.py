@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from bot.crash.formats import Format, Pick, Steps
+from bot.crash.formats import CUT_OFF, Format, Pick, Steps
 from bot.crash.frames import (
     INTERLEAVED,
     POINTER_MARKS,
@@ -28,6 +29,7 @@ _PASSED = {
 }
 """Why frames on top of the guilty one are passed over that no rule skips."""
 
+_CUT = "the call trace is cut off before a function that may be guilty"
 _MIXED = "another call trace is printed into this one"
 
 
@@ -227,6 +229,22 @@ def judge(window: Window, entry: Format) -> Verdict:
         verdict = last if last.pointer == pointer else last._replace(pointer=pointer)
         if last.broken is None and all(last.suspects):
             break
+    return verdict
+
+
+def judge_cut(window: Window, entry: Format, verdict: Verdict) -> Verdict:
+    """Name whoever the lines before the frames name, where the trace was cut off too early.
+
+    Warnings say who warns, and what a worker runs is in its trace, whatever it called. A stall may
+    be in an interrupt.
+    """
+    unwanted = entry.pick is Pick.STALL or entry.look.ways == ((),)
+    if unwanted or len(verdict.suspects) != 1 or not window.ends_in_trace:
+        return verdict
+    for steps in CUT_OFF:
+        last = _Walk(window, replace(entry, pick=Pick.TOP), steps).run()
+        if all(last.suspects):
+            return verdict._replace(suspects=last.suspects, broken=_CUT)
     return verdict
 
 

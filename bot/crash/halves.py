@@ -1,4 +1,4 @@
-"""Lines that were cut in the middle: soft breaks of mail, fragments of netconsole, long lines of CRI.
+"""Lines that were cut in the middle: breaks of mail, fragments of netconsole, long lines of CRI.
 
 The words of a headline may be on both sides of such a cut, so a text that shows one is put
 together before anything is looked for in it.
@@ -37,6 +37,20 @@ _CONTAINER = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d) (std(?:out|err)) ([FP])(?: |$)"
 )
 
+_LOGGED = re.compile(
+    r"[> \t]{0,16}(?:<\d{1,3}>)?"
+    r"(?:\[ {0,12}[CT+]?\d{1,12}[.\]]|\[?(?:[A-Z][a-z]{2} ){1,2}[ \d]\d |\[?\d{4}-\d\d-\d\d[T ])"
+)
+"""How a line begins that carries a time: whatever does not was broken off, if lines were broken."""
+
+MAX_WIDTH = 80
+MIN_WIDTH = 60
+"""Characters after which programs of mail break lines, at most and at least."""
+
+_MIN_LOGGED = 2
+_FIRST_LOOK = 4000
+"""Characters that are looked at first."""
+
 
 class Item(NamedTuple):
     """A line on its way: its words, what is known of its context, its number from 0."""
@@ -66,7 +80,7 @@ class _Joined:
     def items(self) -> list[Item]:
         """Return the lines."""
         return [
-            item._replace(text="".join(texts))
+            Item("".join(texts), item.context, item.number)
             for item, texts in zip(self._items, self._texts, strict=True)
         ]
 
@@ -78,7 +92,14 @@ def cut_up(text: str) -> bool:
         return True
     if "MESSAGE" in seen and _BYTES.search(text) is not None:
         return True
-    return "=" in seen and _SOFT.search(seen) is not None and _is_mail(seen)
+    if "=" in seen and _SOFT.search(seen) is not None and _is_mail(seen):
+        return True
+    return broken(seen)
+
+
+def broken(text: str) -> bool:
+    """Tell whether a program of mail broke long lines of ``text`` at blanks."""
+    return _may_be_broken(text) and _width(text.split("\n")) > 0
 
 
 def whole(text: str) -> list[Item]:
@@ -126,11 +147,11 @@ def _mail(items: list[Item]) -> list[Item]:
             lead = match[0] if match else ""
             joined.begin(item, line)
         soft = soft_now
-    return [item._replace(text=_decoded(item.text)) for item in joined.items()]
+    return [_decoded(item) if "=" in item.text else item for item in joined.items()]
 
 
-def _decoded(text: str) -> str:
-    return clean(_CODED.sub(_characters, text)) if "=" in text else text
+def _decoded(item: Item) -> Item:
+    return item._replace(text=clean(_CODED.sub(_characters, item.text)))
 
 
 def _characters(match: re.Match[str]) -> str:
@@ -138,8 +159,73 @@ def _characters(match: re.Match[str]) -> str:
     return data.decode("utf-8", errors="replace").replace("\n", "\\n")
 
 
+def _may_be_broken(text: str) -> bool:
+    """Tell at first sight whether a program of mail may have broken long lines.
+
+    It has not where all of the first lines begin with a stamp, or where one with a time is longer.
+    """
+    text = text[:_FIRST_LOOK]
+    if text.count("\n[") >= text.count("\n") - 1:
+        return False
+    for line in text.split("\n"):
+        if len(line) > MAX_WIDTH and _LOGGED.match(line) is not None:
+            return False
+    return True
+
+
+def _width(lines: Sequence[str]) -> int:
+    """Return the width at which the lines of a log were broken; 0 if they were not.
+
+    What was broken off follows a line that had no room for its first word.
+    """
+    logged = [_LOGGED.match(line) is not None for line in lines]
+    if sum(logged) < _MIN_LOGGED:
+        return 0
+    long = [len(line) for line, known in zip(lines, logged, strict=True) if known]
+    if max(long) > MAX_WIDTH:
+        return 0
+    last = len(logged) - logged[::-1].index(True)
+    behind = [
+        (lines[n - 1], lines[n])
+        for n in range(logged.index(True), last)
+        if not logged[n] and lines[n].strip("> \t")
+    ]
+    rest = [len(line) for _, line in behind if len(line) <= MAX_WIDTH and " " in line.strip("> ")]
+    width = max([*long, *rest])
+    broken = sum(_broken_off(before, line, width) for before, line in behind)
+    return width if width >= MIN_WIDTH and broken and 5 * broken >= 4 * len(behind) else 0
+
+
+def _broken_off(before: str, line: str, width: int) -> bool:
+    """Tell whether ``line`` is the rest of the one before it, which had no room for its first word."""
+    rest = line.lstrip(">").removeprefix(" ") if before[:1] == ">" else line
+    word = rest.partition(" ")[0]
+    return bool(word) and word[0] != "\t" and len(before) + 1 + len(word) > width
+
+
+def _broken(items: list[Item]) -> list[Item]:
+    """Put together what a program of mail broke at a blank, where no other break can be meant."""
+    width = _width([item.text for item in items])
+    if not width:
+        return items
+    joined = _Joined()
+    inside, before = False, ""
+    for item in items:
+        line = item.text
+        logged = _LOGGED.match(line) is not None
+        inside = logged or (inside and _broken_off(before, line, width))
+        if inside and not logged:
+            joined.more(-1, f" {line.lstrip('> ')}")
+        else:
+            joined.begin(item, line)
+        before = line
+    return joined.items()
+
+
 def _netconsole(items: list[Item]) -> list[Item]:
     """Put the fragments of one message together: they have the same number."""
+    if not any(",ncfrag=" in item.text for item in items):
+        return items
     joined = _Joined()
     begun: dict[str, int] = {}
     for item in items:
@@ -161,6 +247,8 @@ def _netconsole(items: list[Item]) -> list[Item]:
 
 def _containers(items: list[Item]) -> list[Item]:
     """Put the parts of a line together: all but the last are marked ``P``."""
+    if not any(" std" in item.text for item in items):
+        return items
     joined = _Joined()
     begun: dict[str, int] = {}
     for item in items:
@@ -180,5 +268,5 @@ def _containers(items: list[Item]) -> list[Item]:
     return joined.items()
 
 
-JOINS: Sequence[Callable[[list[Item]], list[Item]]] = (_mail, _netconsole, _containers)
+JOINS: Sequence[Callable[[list[Item]], list[Item]]] = (_mail, _broken, _netconsole, _containers)
 """Every way to cut lines that is known, outermost first."""

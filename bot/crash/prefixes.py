@@ -53,6 +53,11 @@ _DATE = (
     rf"|{_DAY} \d{{4}}-\d\d-\d\d {_TIME} (?:[A-Z]{{2,5}}|[+-]\d\d(?:\d\d)?)"
     rf"|{_ISO}|\d{{9,10}}\.\d{{3,9}})"
 )
+_ABROAD = (
+    rf"(?:[^\W\d_]{{2,9}}\.?|\d{{1,2}}[\u6708\uc6d4]) {{1,2}}\d{{1,2}} {_TIME}(?:\.\d{{1,9}})?"
+)
+"""A date with a month in another language; in Chinese, Japanese and Korean it is a number."""
+
 _TAGGED = r"([A-Za-z_./-][\w./@-]{0,63})(?:\[(\d{1,10})\])?: ?"
 _ADDRESS = r"(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}:[0-9a-f:]{2,40})"
 _IS_ADDRESS = re.compile(_ADDRESS)
@@ -61,8 +66,11 @@ _PROCESS = (
     r"(?!segfault |trap |general protection|bad frame|unhandled signal|potentially)"
 )
 """A host and a program's tag without a date; the kernel puts a process of two words so as well."""
-_BEHIND = re.compile(rf"[\w.:-]{{1,255}} kernel: |{_PROCESS}")
-"""What the journal writes behind a stamp that it took from the kernel."""
+_TASK = r"[ ]?-?\(\d{1,3}\)\[(\d{1,10}):[^\]]{1,32}\](?: (?= ))?"
+"""What MediaTek's kernels write behind a stamp: processor, process, its name."""
+
+_BEHIND = re.compile(rf"(?:[\w.:-]{{1,255}} )?kernel: |{_PROCESS}|{_TASK}")
+"""What the journal and some kernels write behind a stamp."""
 
 Origin = Callable[[re.Match[str]], tuple[int, str]]
 """Tells where the rest of a line begins behind a prefix, and its context; empty: as before."""
@@ -93,6 +101,16 @@ def _field(match: re.Match[str]) -> tuple[int, str]:
     return match.end(), of_tag(match[1], match[2])
 
 
+def _task(match: re.Match[str]) -> tuple[int, str]:
+    """Return the process as context: it is no caller id, for it may have been interrupted."""
+    return match.end(), f"P{match[1]}"
+
+
+def _guest(match: re.Match[str]) -> tuple[int, str]:
+    """Tell what a guest printed from what its virtual machine logs of itself."""
+    return match.end(), "" if match[2] else FOREIGN + match[1]
+
+
 def _tag(match: re.Match[str]) -> tuple[int, str]:
     """Tell a program's tag from a word of the kernel behind a host that wrote no tag.
 
@@ -112,6 +130,9 @@ _LETTERS = tuple("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _WORDS = _LETTERS + _DIGITS
 _DATED = (*_MONTHS, *_DAYS, *_DIGITS)
 _STAMPS = ("[ ", *(f"[{digit}" for digit in _DIGITS))
+_ODD = "\x80"
+"""Stands for the beginning of every line that begins with a character outside of ASCII."""
+
 _BRACKETED = tuple(f"[{name[:2]}" for name in (*_MONTHS, *_DAYS))
 
 PREFIXES: tuple[Prefix, ...] = tuple(
@@ -127,6 +148,8 @@ PREFIXES: tuple[Prefix, ...] = tuple(
         ),
         (("[ ", "[C", "[T"), "", rf"{_CALLER}(?: |$)", _printk),
         (("<",), "", r"<\d{1,3}>(?=[^:]|$)", _kernel),
+        (_STAMPS, "@", rf"(?:{_STAMP}@\d{{1,3}}|\[ {{0,7}}\d{{1,10}}\.\d{{1,9}}@\d{{1,3}}\]) ?", _kernel),
+        (("(", "-("), ")[", _TASK, _task),
         (("*",), "", rf"\*\* \d{{1,9}} printk messages dropped \*\* ?(?:{_PRINTK})?", _printk),
         (_LETTERS, " login: ", rf"\S.{{0,200}}? login: {_PRINTK}", _printk),
         # dmesg -T, -d, -e, -H, --time-format iso, -x; terminals that write the time
@@ -160,6 +183,13 @@ PREFIXES: tuple[Prefix, ...] = tuple(
         (("k",), "kernel:", r"kernel: ?", _kernel),
         (_WORDS, " kernel: ", r"[\w.:-]{1,255} kernel: ", _kernel),
         (_WORDS, "]: ", _PROCESS, _field),
+        # OpenWrt
+        (_DAYS, ": ", rf"{_DAY} {_MONTH} {{1,2}}\d{{1,2}} {_TIME} \d{{4}} (?:[a-z]\w{{1,8}}\.[a-z]{{3,7}} )?{_TAGGED}", _field),
+        ((*_LETTERS, *_DIGITS, _ODD), ": ", rf"{_ABROAD} {{1,16}}(?:((?!\[)\S{{1,255}}) {{1,16}})?{_TAGGED}", _tag),
+        # virtual machines, consoles of several
+        (_DIGITS, "| ", rf"{_ISO}\| ([\w.-]{{1,32}})\| (?:[A-Z]\d{{0,4}}: )?(Guest: )?", _guest),
+        (_DIGITS, ") ", rf"{_ISO} [A-Z][a-z]\(\d{{1,4}}\) ([\w.-]{{1,32}}) - (Guest: )?", _guest),
+        (tuple(f"[{letter}" for letter in _LETTERS), "] ", r"\[[a-z][\w.-]{0,31}/[a-z][\w.-]{0,31}\](?: |$)", _nobody),
         # people
         ((">",), "", r"(?:> ?){1,16}", _nobody),
         (("`",), "", r"`{3}", _nobody),
@@ -174,10 +204,11 @@ class _Begins(dict[str, _Rows]):
     """The rows that may fit a line, by its first three characters; found when first asked for."""
 
     def __missing__(self, begin: str) -> _Rows:
+        first = begin if begin[:1].isascii() else _ODD
         rows = tuple(
             (row.need, row.pattern.match, row.origin)
             for row in PREFIXES
-            if begin.startswith(row.begins)
+            if first.startswith(row.begins)
         )
         if len(self) < MAX_BEGINS:
             self[begin] = rows
@@ -233,7 +264,8 @@ def _stripped(text: str, context: str) -> tuple[str, str]:
 
 def _hosted(text: str) -> bool:
     """Tell whether a host and a program stand behind a stamp that the kernel wrote."""
-    return ("kernel: " in text or "]: " in text) and _BEHIND.match(text) is not None
+    hosted = "kernel: " in text or "]: " in text or ")[" in text
+    return hosted and _BEHIND.match(text) is not None
 
 
 def of_tag(tag: str, pid: str | None = None) -> str:

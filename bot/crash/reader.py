@@ -27,7 +27,7 @@ from bot.crash.formats import (
     scan_words,
 )
 from bot.crash.frames import name_of, parse, place
-from bot.crash.guilty import Suspect, Verdict, judge
+from bot.crash.guilty import Suspect, Verdict, judge, judge_cut
 from bot.crash.machine import machine
 from bot.crash.report import CrashReport, Frame, Kind, Line
 from bot.crash.scan import Hit, needed
@@ -58,6 +58,7 @@ _OLD_GUESS = re.compile(r"\s*(?:<\w+> +)?\[<[0-9a-f]+>\] \? ")
 _NO_RETURN = re.compile(r"\? [\w.]{1,128}\+0x(?:0|([0-9a-f]{1,8}))/0x(?(1)\1\b|[0-9a-f])")
 """A guess at the first byte of a function, or behind its last."""
 
+_GUESSED = "the call trace is cut off: the kernel only guessed this frame"
 _CLOSING = ("---[ end ", "Rebooting in", "Kernel Offset:")
 
 
@@ -74,11 +75,8 @@ def _held(words: tuple[str, ...], text: str) -> tuple[str, ...]:
 def _literals(words: tuple[str, ...]) -> tuple[str, ...]:
     """Return the literals of the table, in its order, that words found in a line hold."""
     meant = {scan_words().get(word) for word in words}
-    return tuple(
-        literal
-        for literal in by_literal()
-        if literal in meant or any(literal in word for word in words)
-    )
+    said = "\n".join(words)
+    return tuple(literal for literal in by_literal() if literal in said or literal in meant)
 
 
 @lru_cache(maxsize=1)
@@ -377,12 +375,23 @@ class _Case:
         """Judge the window; where an old kernel only guessed its trace, the guesses must do."""
         window = self.window
         verdict = judge(window, entry)
-        if verdict.broken or all(verdict.suspects) or not self._guesswork():
+        if verdict.broken or all(verdict.suspects):
             return verdict
+        if not self._guesswork():
+            return judge_cut(window, entry, verdict)
         sure = [text if n == 0 else _trusted(text) for n, text in enumerate(window.texts)]
         guessed = Window(sure, window.places)
         guessed.keep = window.keep
-        return judge(guessed, entry)
+        verdict = judge(guessed, entry)
+        if all(verdict.suspects) and self._cut_guess():
+            verdict = verdict._replace(broken=_GUESSED)
+        return judge_cut(window, entry, verdict)
+
+    def _cut_guess(self) -> bool:
+        """Tell whether the trace held sure frames, too, and its rest is cut off."""
+        return self.window.ends_in_trace and any(
+            frame.reliable for frame in trace_of(self.window).frames
+        )
 
     def _guesswork(self) -> bool:
         """Tell whether the trace is that of an old kernel, which doubted most of its frames."""

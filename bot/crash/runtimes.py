@@ -359,7 +359,7 @@ _GO_STD = (
 GO = Runtime(
     kind=Kind.GO,
     hints=(
-        r"goroutine \d+ (?:gp=0x[0-9a-f]+ m=[^\[\n]+)?\[[a-z]",
+        r"goroutine \d+ (?:gp=0x[0-9a-f]+ m=[^\[\n]{1,64})?\[[a-z]",
         r"panic: runtime error: ",
         r"fatal error: (?:all goroutines are asleep|concurrent map|runtime: |stack overflow"
         r"|sync: |unexpected signal during runtime|thread exhaustion|out of memory)",

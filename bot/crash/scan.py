@@ -7,7 +7,7 @@ library looks for the words that each pattern needs, then tries the pattern on t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -189,6 +189,25 @@ def _numbered(data: bytes, hits: list[Hit], ends: list[int]) -> list[Hit]:
     return numbered
 
 
+LONG_LINE = 4096
+"""Characters of a line that are searched at once with ``re``."""
+
+OVERLAP = 512
+"""Characters in which two such stretches overlap: what is found on a line is no longer."""
+
+
+def _stretches(line: str) -> Iterator[tuple[int, str]]:
+    """Yield where each stretch of a line begins, and the stretch.
+
+    ``re`` may walk to the end of what it searches from each place: that is at most one stretch.
+    """
+    if len(line) <= LONG_LINE:
+        yield 0, line
+        return
+    for begin in range(0, len(line) - OVERLAP, LONG_LINE - OVERLAP):
+        yield begin, line[begin : begin + LONG_LINE]
+
+
 class _Words:
     """Patterns by the plain words that they need."""
 
@@ -221,11 +240,12 @@ class _Words:
         hits: list[Hit] = []
         for number, line, words in lines:
             found = {
-                match.start(): match[0]
+                begin + match.start(): match[0]
+                for begin, stretch in _stretches(line)
                 for word in words
-                if word in line
+                if word in stretch
                 for pattern in self._by_word[word]
-                for match in pattern.finditer(line)
+                for match in pattern.finditer(stretch)
             }
             if found:
                 words_found = dict.fromkeys(found[at] for at in sorted(found))

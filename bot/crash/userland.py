@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from bot.crash.blocks import Block, Call, Section, details_of, fill, read_block
-from bot.crash.entry import Entry, Piece
+from bot.crash.entry import Entry, Owners, Piece, Stream
 from bot.crash.names import NATIVE
 from bot.crash.report import CrashReport, Frame, Line, Skipped
 from bot.crash.runtimes import RUNTIMES, Clue, Role, Rule, Runtime
@@ -61,38 +61,54 @@ def find(lines: Sequence[Entry], hits: Sequence[int] | None = None) -> list[Cras
     ``hits`` are the positions in ``lines`` on which one of ``HINTS`` is found, in order; without
     them all lines are searched. Never raises, whatever the lines hold.
     """
+    return sorted(crashes(lines, hits), key=lambda report: report.start)
+
+
+def crashes(lines: Sequence[Entry], hits: Sequence[int] | None = None) -> Iterator[CrashReport]:
+    """Yield what ``find`` returns, each as soon as it is read.
+
+    Takes time linear in the number of lines: what a row has read for one line it reads for no
+    other, of what says nothing it passes over a bounded number, and whose a line is, is looked up
+    once.
+    """
     if hits is None:
         hits = [place for place, entry in enumerate(lines) if _ANY.search(entry.text)]
+    owners = Owners(lines)
     taken: set[int] = set()
     vain: set[tuple[int, int]] = set()
-    found: list[CrashReport] = []
+    found = 0
     for place in hits:
-        if len(found) >= MAX_REPORTS:
+        if found >= MAX_REPORTS:
             break
         if place not in taken:
-            found.extend(_at(lines, place, taken, vain))
-    return sorted(found, key=lambda report: report.start)
+            report = _at(owners, place, taken, vain)
+            if report is not None:
+                found += 1
+                yield report
 
 
 def _at(
-    lines: Sequence[Entry], place: int, taken: set[int], vain: set[tuple[int, int]]
-) -> Iterator[CrashReport]:
-    """Yield the crash that the line at ``place`` belongs to, and take its lines.
+    owners: Owners, place: int, taken: set[int], vain: set[tuple[int, int]]
+) -> CrashReport | None:
+    """Return the crash that the line at ``place`` belongs to, and take its lines.
 
     ``vain`` are the lines that a row has read without finding a crash: they are not read again.
     """
+    lines = owners.lines
+    text, stream = lines[place].text, None
     for number, (row, hint) in enumerate(_ROWS):
-        if (place, number) in vain or hint.search(lines[place].text) is None:
+        if (place, number) in vain or hint.search(text) is None:
             continue
-        block = read_block(lines, place, row, hint, taken)
+        stream = stream or Stream(lines, place, owners.of(place))
+        block = read_block(stream, row, hint, taken)
         if block is None:
             continue
         report = _report(row, block, lines[place].program)
         if report is not None:
             taken |= block.used
-            yield report
-            return
+            return report
         vain |= {(used, number) for used in block.used}
+    return None
 
 
 def _report(row: Runtime, block: Block, program: str) -> CrashReport | None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from bot.crash.console import Console, Region
 from bot.crash.formats import CONTINUES
-from bot.crash.frames import POINTER_MARKS, START_MARKS, doubtful, first_words, starts_trace
+from bot.crash.frames import POINTER_MARKS, START_MARKS, doubtful, first_words, parse, starts_trace
 from bot.crash.transport import MAX_LINE, STAMPED
 
 MAX_WINDOW = 4000
@@ -21,6 +21,9 @@ INJECTION = "should_fail"
 PANIC = "Kernel panic - not syncing"
 DEADLOCK = "WARNING: possible circular locking dependency detected"
 _REMARK = "Disabling lock debugging due to kernel taint"
+_NEAR = 64
+"""Lines behind a headline among which its first frame stands."""
+
 _ENOUGH = 22
 _ENOUGH_KMSAN = 16
 
@@ -78,6 +81,12 @@ class Window:
             n for n in self.marks if texts[n][:4] in START_MARKS and starts_trace(texts[n])
         ] or [n for n, text in enumerate(texts) if starts_trace(text)]
 
+    @property
+    def ends_in_trace(self) -> bool:
+        """Whether the lines end with frames, the last one perhaps cut in the middle."""
+        last = self.texts[self.starts[-1] + 1 : self.keep][-2:] if self.starts else []
+        return self.keep == len(self.texts) and any(parse(text).frame for text in last)
+
 
 def cut(
     console: Console, heads: Sequence[Headline], n: int, ahead: int, most: int = MAX_WINDOW
@@ -111,7 +120,7 @@ def cut(
         del texts[end:]
         places = places[:end]
     keep = len(texts)
-    if second is not None and first.context in ("", STAMPED):
+    if second is not None and not first.context.startswith(("C", "T")):
         keep = bisect_left(places, second)
     window = Window(texts, places)
     window.keep = keep
@@ -151,6 +160,8 @@ def _same_context(console: Console, first: Headline, stop: int) -> tuple[list[st
     all_cpus = console.all_cpus and context not in ("", STAMPED)
     prefix = console.prefix(first.at, first.text)
     if not prefix or not context:
+        return _slowly(console, first, stop, all_cpus=all_cpus)
+    if console.stamps < console.end - 1 and _torn(console, first, stop):
         return _slowly(console, first, stop, all_cpus=all_cpus)
     width, edge = len(prefix), prefix.index("]")
     key = (prefix[edge:], width, stop)
@@ -217,9 +228,22 @@ def _strays(console: Console, begin: int, region: Sequence[str], prefix: str) ->
         for at, line in enumerate(region, begin)
         if line[edge:width] != tag
         and line[edge : edge + 2] != "]["
-        and "] " in line
+        and ("] " in line or line[:1].isdigit())
         and console.bare(at)[1] == context
     ]
+
+
+def _torn(console: Console, first: Headline, stop: int) -> bool:
+    """Tell whether the frames right behind the headline have lost the context that it has kept."""
+    if not first.context:
+        return False
+    for at in range(first.at + 1, min(stop, first.at + 1 + _NEAR)):
+        text, context = console.bare(at)
+        if context:
+            return False
+        if parse(text).frame is not None:
+            return True
+    return False
 
 
 def _slowly(
@@ -229,8 +253,12 @@ def _slowly(
     places = [first.at]
     others = False
     context, bare = first.context, console.bare
+    torn = own = _torn(console, first, stop)
     for at in range(first.at + 1, stop):
         text, where = bare(at)
+        if torn:  # a line without a context belongs to the one above it
+            own = where == context or (own and not where)
+            where = context if own else where
         if where == context or (others and where[:1] == "C"):
             texts.append(text[:MAX_LINE])
             places.append(at)

@@ -107,6 +107,22 @@ def _monotonic(line: str) -> str:
     return f"[{seconds:5}.{rest:06}] web-12 kernel: {text}"
 
 
+def _local(line: str) -> str:
+    return _monotonic(line).replace("] web-12 kernel: ", "] kernel: ", 1)
+
+
+def _android(number: int, line: str) -> str:
+    micros, _, text = _printk(line)
+    seconds, rest = divmod(micros or 0, 10**6)
+    return f"[{seconds:5}.{rest:06}]@{number % 4} {text}"
+
+
+def _mediatek(line: str) -> str:
+    micros, caller, text = _printk(line)
+    seconds, rest = divmod(micros or 0, 10**6)
+    return f"<4>[{seconds:5}.{rest:06}]  (0)[{caller[1:] or 811}:kworker/0:1]{text}"
+
+
 def _unix(line: str) -> str:
     micros, _, text = _printk(line)
     seconds, rest = divmod(micros or 0, 10**6)
@@ -236,6 +252,15 @@ LOG_DAEMONS: dict[str, Carrier] = {
     "journal json": _journal(str),
     "journal json bytes": _journal(lambda line: list(line.encode())),
     "journal json bare": _journal(_bare),
+    "journal monotonic local": _each(_local),
+    "syslog in french": _before("juil. 19 05:58:52 web-12 kernel: "),
+    "syslog in russian": _before("\u0434\u0435\u043a 19 05:58:52 web-12 kernel: "),
+    "syslog in japanese": _before("7\u6708 19 05:58:52 web-12 kernel: "),
+    "openwrt": _before("Fri Jul 19 05:58:52 2019 kern.warn kernel: "),
+    "android": _numbered(_android),
+    "mediatek": _each(_mediatek),
+    "vmware": _before("2019-07-19T05:58:52.123Z| vcpu-0| I125: Guest: <3>"),
+    "multiplexed": _before("[guest0/uart0] "),
     "docker": _each(_docker),
     "cri": _before("2023-07-04T12:00:01.123456789Z stdout F "),
     "netconsole": _before("Jul  4 12:00:01 10.20.0.12 "),
@@ -261,6 +286,10 @@ PEOPLE: dict[str, Carrier] = {
     "fence with a language": lambda text: f"```text\n{text}\n```\n",
     "tilde fence": lambda text: f"~~~\n{text}\n~~~\n",
     "indented": _before("    "),
+    "cat -n": _numbered(lambda number, line: f"{number + 1:6}\t{line}"),
+    "grep -n": _numbered(lambda number, line: f"{number + 1}:{line}"),
+    "numbers": _numbered(lambda number, line: f"{number + 1:3}  {line}"),
+    "numbers and bars": _numbered(lambda number, line: f"{number + 1:3} | {line}"),
     "prose": lambda text: (
         f"Hi all,\nthis came at night \U0001f4a5 \u6e2c\u8a66:\n\n{text}\n\nAny idea?\n"
     ),
@@ -311,7 +340,10 @@ LOSSY = frozenset(
         "journal bare",
         "journal json bare",
         "journal monotonic",
+        "journal monotonic local",
         "journal unix",
+        "android",
+        "mediatek",
         "no prefixes",
     }
 )

@@ -111,3 +111,24 @@ def test_another_programs_lines_inside_the_report_do_not_end_it():
     noise = "Jul  4 12:00:01 web-12 cron[77]: BUG: soft lockup drill"
     mixed = "\n".join(f"{line}\n{noise}" for line in lines)
     assert titles(mixed) == titles(CLEAN["sack_panic_4_15"])
+
+
+STAMPED_ONLY = sorted(name for name in set(CLEAN) - INTERLEAVED if titles(CLEAN[name]))
+
+
+@pytest.mark.parametrize("name", STAMPED_ONLY)
+def test_lines_under_a_headline_that_alone_kept_its_stamp_are_its_own(name):
+    log = CLEAN[name]
+    report = read(log)[0]
+    lines = log.split("\n")
+    for at in range(report.start, report.end):
+        lines[at] = CARRIERS["no prefixes"](lines[at])
+    later = "[99999.000001] eth0: link becomes ready"
+    assert titles("\n".join([*lines, later]))[:1] == titles(log)[:1]
+
+
+def test_lines_of_programs_behind_a_headline_are_not_taken_for_its_frames():
+    lines = CLEAN["sack_panic_4_15"].split("\n")
+    start = read(CLEAN["sack_panic_4_15"])[0].start
+    lines[start:start] = ["starting lanes: lane_open done", "mount /dev/sda1: ok"]
+    assert titles("\n".join(lines)) == titles(CLEAN["sack_panic_4_15"])

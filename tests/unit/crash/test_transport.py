@@ -31,6 +31,19 @@ KERNELS = {
     f"2023-07-04T12:00:01.118702+0200 web-12 kernel: {STAMP}{TEXT}": "T123",
     f"Tue 2023-07-04 12:00:01 CEST web-12 kernel: {TEXT}": STAMPED,
     f"1688464801.118702 web-12 kernel: {TEXT}": STAMPED,
+    f"[ 1042.118702] kernel: {TEXT}": STAMPED,
+    f"juil. 19 05:58:52 web-12 kernel: {STAMP}{TEXT}": "T123",
+    f"Okt 19 05:58:52 web-12 kernel: {TEXT}": STAMPED,
+    f"\u0434\u0435\u043a 19 05:58:52 web-12 kernel: {TEXT}": STAMPED,
+    f"7\u6708 19 05:58:52 web-12 kernel: {TEXT}": STAMPED,
+    f"Fri Jul 19 05:58:52 2019 kern.warn kernel: {STAMP}{TEXT}": "T123",
+    f"[ 1234.567890]@0 {TEXT}": STAMPED,
+    f"<4>[ 1234.567890@1] {TEXT}": STAMPED,
+    f"<4>[ 1234.567890]  (0)[811:kworker/0:1]{TEXT}": "P811",
+    f"[ 1234.567890] -(3)[0:swapper/3]{TEXT}": "P0",
+    f"2019-07-19T05:58:52.123Z| vcpu-0| I125: Guest: <3>{STAMP}{TEXT}": "T123",
+    f"2019-07-19T05:58:52.123Z In(05) vcpu-0 - Guest: {STAMP}{TEXT}": "T123",
+    f"[guest0/uart0] {STAMP}{TEXT}": "T123",
     f"Jul  4 12:00:01 10.20.0.12 {STAMP}{TEXT}": "T123",
     f"Jul  4 12:00:01 10.20.0.12 {TEXT}": STAMPED,
     f"Jul  4 12:00:01 fe80::1 {TEXT}": STAMPED,
@@ -73,11 +86,17 @@ def test_every_row_of_the_table_fits_a_line_that_is_tested():
         "<4>1 2023-07-04T12:00:01.123+02:00 web-12 sshd 812 - - ",
         "Tue 2023-07-04 12:00:01 CEST web-12 sshd[812]: ",
         "> 1688464801.118702 web-12 sshd[812]: ",
+        "juil. 19 05:58:52 web-12 sshd[812]: ",
+        "Fri Jul 19 05:58:52 2019 authpriv.info sshd[812]: ",
     ],
 )
 def test_the_lines_of_a_program_stay_its_own(line):
     assert bare(f"{line}{TEXT}") == (TEXT, f"{FOREIGN}sshd[812]")
     assert bare(f"{line}{STAMP}{TEXT}")[1] == f"{FOREIGN}sshd[812]"
+
+
+def test_a_virtual_machines_own_log_is_not_its_guests():
+    assert bare(f"2019-07-19T05:58:52.123Z| vmx| I125: {TEXT}") == (TEXT, f"{FOREIGN}vmx")
 
 
 def test_an_applications_level_is_no_host_of_the_kernel():
@@ -212,6 +231,38 @@ def test_partial_lines_of_containers_are_joined():
     assert [one for one, _ in items(text)] == [
         f"{head} F BUG: soft", f"{head.replace('out', 'err')} F x", f"{head} F y"
     ]  # fmt: skip
+
+
+BROKEN = """\
+> [   12.345678] BUG: unable to handle kernel NULL pointer dereference at
+> 0000000000000018
+> [   12.345679] IP: [<ffffffffa01234567>] lane_retrain_everything_there_is+0x12/0x40
+> [   12.345680] CPU: 1 PID: 12
+>
+> -- \n> somebody
+"""
+
+
+def test_lines_that_mail_broke_at_a_blank_are_joined():
+    text = BROKEN.replace("lane_retrain_everything_there_is", "lane_retrain")
+    assert cut_up(text)
+    lines = text.split("\n")
+    assert items(text)[:3] == [(f"{lines[0]} 0000000000000018", 0), (lines[2], 2), (lines[3], 3)]
+    assert items(text)[-2][0] == "> somebody"
+
+
+def test_where_a_line_is_longer_nothing_was_broken():
+    assert not cut_up(BROKEN)
+
+
+def test_a_line_that_had_room_for_the_next_word_was_not_broken():
+    stamped = ["[   12.345678] BUG: soft", f"[   12.345679] {'x' * 60}", "[   12.345680] x"]
+    assert not cut_up("\n".join([stamped[0], "lockup", *stamped[1:]]))
+
+
+def test_an_indented_line_is_no_rest_of_the_one_before_it():
+    stamped = [f"[   12.345678] {'x' * 60}", f"[   12.345679] {'x' * 60}"]
+    assert not cut_up("\n".join([stamped[0], " tcp_ack+0x12/0x40", stamped[1], "\tx"]))
 
 
 def test_ordinary_text_is_not_taken_for_a_cut_one():
