@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENCLAVE := $(BIN)/python -m bot.demo.enclave
 
-.PHONY: demo test check soak bench-crash bench-progress bench-rollout bench-serve bench-store lock clean
+.PHONY: demo test check soak bench-crash bench-match bench-progress bench-rollout bench-serve bench-store lock clean
 
 demo: $(READY)
 	@.ci/system demo
@@ -38,6 +38,10 @@ bench-progress: $(READY)
 
 bench-serve: $(READY)
 	$(BIN)/python bench/serve.py
+
+# Crashes against 1,000 and 10,000 made up runbooks.
+bench-match: $(READY)
+	$(BIN)/python -m bench.match
 
 bench-store: $(READY)
 	$(BIN)/python bench/store.py

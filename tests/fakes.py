@@ -85,6 +85,16 @@ class Sources:
             self._texts[FLAGSHIP] = self._texts[FLAGSHIP].replace(old, new)
         self._library = load_runbooks(self._texts)
 
+    def clear(self) -> None:
+        """Take the runbook away."""
+        self._texts = {}
+
+    def put(self, *texts: str) -> None:
+        """Put further runbooks beside the one."""
+        self._texts |= {f"more/{number}.yml": text for number, text in enumerate(texts)}
+        self._library = load_runbooks(self._texts)
+        assert not self._library.problems
+
     def _answer(self) -> None:
         if self.failing is not None:
             raise self.failing

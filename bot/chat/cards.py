@@ -73,6 +73,8 @@ def next_steps(incident: Incident) -> tuple[str, ...]:
         return (f"Next: mend that, then: propose {incident.id}",)
     if proposal is None:
         stuck = incident.match is not None and not incident.requests
+        if stuck and (incident.match or {}).get("choice"):
+            return (f"Next: propose {incident.id} RUNBOOK ({' or '.join(_equals(incident))})",)
         return (
             ("Next: nothing to propose by itself; read the crash, drain, patch",) if stuck else ()
         )
@@ -95,10 +97,31 @@ def _runbook(incident: Incident) -> str:
         return f"{match['candidates'][0]['runbook']}: no knob. {match['no_knob']}"
     names = [c["runbook"] for c in match["candidates"]]
     if not names:
-        return "none matches this crash"
+        near = [f"; {n['runbook']} just misses: {n['why']}" for n in match["near"][:1]]
+        return "none matches this crash" + "".join(near)
     if match.get("choice"):
-        return f"choose: {' or '.join(names)}"
-    return f"{names[0]}: {'; '.join(match['candidates'][0]['reasons'])}"
+        return f"choose, they match equally: {' or '.join(_equals(incident))}"
+    return f"{names[0]}: {_said(match['candidates'][0])}"
+
+
+def _equals(incident: Incident) -> list[str]:
+    """Return the runbooks of the best score, between which only a person chooses."""
+    candidates = (incident.match or {})["candidates"]
+    return [c["runbook"] for c in candidates if c["score"] == candidates[0]["score"]]
+
+
+def _candidate(incident: Incident, proposal: Proposal) -> Mapping[str, Any]:
+    """Return what the match said of the proposal's runbook, which need not be the best one."""
+    candidates = (incident.match or {}).get("candidates") or []
+    chosen = proposal.content["runbook"]["id"]
+    by_hand: Mapping[str, Any] = {"reasons": ["chosen by hand"], "evidence": []}
+    return next((c for c in candidates if c["runbook"] == chosen), by_hand)
+
+
+def _said(candidate: Mapping[str, Any]) -> str:
+    """Give the reasons of a match, and the doubt in the report if there is one."""
+    doubt = candidate.get("warning")
+    return "; ".join(candidate["reasons"]) + (f". Careful: {doubt}" if doubt else "")
 
 
 def word(incident: Incident, proposal: Proposal) -> str:
@@ -142,10 +165,11 @@ def proposal_card(
 ) -> Card:
     """Show what would be done, to whom, with what risk, and what is still missing."""
     content = proposal.content
+    chosen = _candidate(incident, proposal)
     count = tally(proposal, proposal.approvals, people)
     fields = [
         ("Crash", incident.title),
-        ("Runbook", f"{content['runbook']['id']}: {_reasons(incident)}"),
+        ("Runbook", f"{content['runbook']['id']}: {_said(chosen)}"),
         ("Does", does(content)),
         ("Hosts", f"{len(content['hosts'])} listed: {listed(content)}"),
         ("Waves", _waves(content)),
@@ -160,7 +184,7 @@ def proposal_card(
         fields.insert(3, ("Site says", f"overrides the runbook's {', '.join(overridden)}"))
     if shared := content.get("shared"):
         fields.insert(3, ("Shared", "; ".join(shared)))
-    lines = tuple(evidence(incident)[:2])
+    lines = tuple(f"line {e['line']}: {e['text']}" for e in chosen["evidence"][:2])
     what = "rollback of " + str(content["rollback_of"]) if content["rollback_of"] else ""
     title = what or content["mitigation"]["title"]
     return Card(
@@ -202,17 +226,6 @@ def does(content: Mapping[str, Any]) -> str:
     variables = {k: v for k, v in content["variables"].items() if k != "ref"}
     words = ", ".join(f"{k}={v}" for k, v in sorted(variables.items()))
     return f"{content['playbooks'][0][0]} with {words}"
-
-
-def _reasons(incident: Incident) -> str:
-    candidates = (incident.match or {}).get("candidates") or [{"reasons": ["chosen by hand"]}]
-    return "; ".join(candidates[0]["reasons"])
-
-
-def evidence(incident: Incident) -> list[str]:
-    """Return the lines of the crash that the match rests on."""
-    candidates = (incident.match or {}).get("candidates") or []
-    return [f"line {e['line']}: {e['text']}" for c in candidates[:1] for e in c["evidence"]]
 
 
 def _waves(content: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ import click
 from bot import crash
 from bot.commands.context import print_json, terminal
 from bot.crash.show import as_dict
-from bot.errors import NotFoundError
+from bot.errors import BadInputError, NotFoundError
 from bot.layout import bundled
 from bot.runbook.disk import read_dir
 from bot.runbook.lint import lint as lint_library
@@ -118,17 +118,22 @@ def test(*, directory: Path | None, as_json: bool) -> int:
 @runbook.command()
 @click.argument("file", type=click.File("rb"))
 @click.option("--runbooks", "directory", type=Directory)
+@click.option("--label", "labels", multiple=True, help="NAME=VALUE, a label of the alert.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def match(*, file: BinaryIO, directory: Path | None, as_json: bool) -> int:
+def match(*, file: BinaryIO, directory: Path | None, labels: tuple[str, ...], as_json: bool) -> int:
     """Say which runbooks a crash text matches, why, and which just miss."""
+    if wrong := [label for label in labels if "=" not in label]:
+        raise BadInputError(f"{wrong[0]!r} is no label", where="--label", next="write NAME=VALUE")
     text = file.read().decode("utf-8", "replace")
     reports = crash.read(text)
     if not reports:
-        click.echo(
-            "no crash found" if not as_json else '{"report": null, "matches": [], "near": []}'
-        )
+        click.echo('{"report": null, "matches": [], "near": []}' if as_json else "no crash found")
         return 1
-    found = match_report(_library(directory), reports[0], text)
+    library = _library(directory)
+    for problem in library.problems:
+        click.echo(f"left out: {problem}", err=True)
+    named = dict(label.split("=", 1) for label in labels)
+    found = match_report(library, reports[0], text, named)
     if as_json:
         print_json({"report": as_dict(reports[0]), **_rows(found)})
     else:
@@ -158,8 +163,13 @@ def _print(title: str, found: Matches) -> None:
     for candidate in found.best:
         why = "; ".join(candidate.reasons)
         console.print(f"  {candidate.runbook} ({candidate.score}): {why}", markup=False)
+        if candidate.warning:
+            console.print(f"    {candidate.warning}", style="yellow", markup=False)
         for line in candidate.evidence:
             console.print(f"    line {line.number}: {line.text}", style="dim", markup=False)
+    if found.choice:
+        names = " or ".join(found.equals)
+        console.print(f"  a person has to choose, they match equally: {names}", markup=False)
     for miss in found.near:
         console.print(f"  not {miss.runbook}: {miss.why}", style="dim", markup=False)
     if not found.best:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bot.crash.report import CrashReport, Line
@@ -42,38 +43,45 @@ class Matches:
     near: tuple[NearMiss, ...] = ()
 
     @property
+    def equals(self) -> tuple[str, ...]:
+        """The runbooks of the best score; more than one is a choice that a person has to make."""
+        return tuple(c.runbook for c in self.best if c.score == self.best[0].score)
+
+    @property
     def choice(self) -> bool:
         """Whether a person has to choose: several candidates are equally specific."""
-        return len(self.best) > 1 and self.best[0].score == self.best[1].score
+        return len(self.equals) > 1
 
 
-def match(library: Library, report: CrashReport, text: str = "") -> Matches:
-    """Match one report, and the ``text`` that it was read from, against every runbook.
+def match(
+    library: Library, report: CrashReport, text: str = "", labels: Mapping[str, str] | None = None
+) -> Matches:
+    """Match one report, the ``text`` that it was read from, and the labels of its alert.
 
     The answer does not depend on the order of files. A runbook that says ``no_knob`` ranks by its
     own specificity, so it stands before every broader one that offers something.
     """
-    sight = Sight.of(report, text)
-    best: list[Candidate] = []
-    near: list[tuple[int, NearMiss]] = []
-    warning = ""
+    sight = Sight.of(report, text, labels)
+    found = library.index.look(sight, NEAR)
+    best = [_candidate(library.runbooks[place], sight) for place in found.holding]
+    best.sort(key=lambda c: (-c.score, c.runbook))
+    return Matches(
+        best=tuple(best), near=tuple(_miss(library.runbooks[place], sight) for place in found.near)
+    )
+
+
+def explain(runbook: Runbook, report: CrashReport, text: str = "") -> Verdict:
+    """Hold one runbook against a report, whether or not others are nearer."""
+    return weigh(runbook.match, Sight.of(report, text))
+
+
+def _candidate(runbook: Runbook, sight: Sight) -> Candidate:
+    verdict = weigh(runbook.match, sight)
+    lines = {line.number: line for line in (*sight.lines(verdict.words), *verdict.evidence)}
+    report, warning = sight.report, ""
     if report.corrupted:
         why = report.corrupted_reason or "the text is damaged"
         warning = f"the crash report is in doubt: {why}"
-    for runbook in library.runbooks:
-        verdict = weigh(runbook.match, sight)
-        if verdict.ok:
-            best.append(_candidate(runbook, verdict, sight, warning))
-        elif verdict.score and len(verdict.failed) == 1:
-            clause, why = verdict.failed[0]
-            near.append((verdict.score, NearMiss(runbook=runbook.id, clause=clause, why=why)))
-    best.sort(key=lambda c: (-c.score, c.runbook))
-    near.sort(key=lambda pair: (-pair[0], pair[1].runbook))
-    return Matches(best=tuple(best), near=tuple(miss for _, miss in near[:NEAR]))
-
-
-def _candidate(runbook: Runbook, verdict: Verdict, sight: Sight, warning: str) -> Candidate:
-    lines = {line.number: line for line in (*sight.lines(verdict.words), *verdict.evidence)}
     return Candidate(
         runbook=runbook.id,
         score=verdict.score,
@@ -81,3 +89,8 @@ def _candidate(runbook: Runbook, verdict: Verdict, sight: Sight, warning: str) -
         evidence=tuple(lines[number] for number in sorted(lines)),
         warning=warning,
     )
+
+
+def _miss(runbook: Runbook, sight: Sight) -> NearMiss:
+    ((clause, why),) = weigh(runbook.match, sight).failed
+    return NearMiss(runbook=runbook.id, clause=clause, why=why)

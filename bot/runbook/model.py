@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -19,6 +20,7 @@ from pydantic import (
 )
 
 from bot.runbook.clause import Clause
+from bot.runbook.index import Index
 from bot.runbook.variable import NAME, RESERVED, Variable
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -273,7 +275,10 @@ class Runbook(Part):
         if self.knob and self.knob.one_way and any(m.reversible for m in self.mitigations):
             raise ValueError("the knob is one_way, so no mitigation is reversible")
         if not self.match.positive():
-            raise ValueError("match says only what the crash is not: say what it is")
+            raise ValueError(
+                "match does not say what the crash is: "
+                "give a kind, function, module, title or message"
+            )
         return self
 
 
@@ -295,7 +300,7 @@ class Problem:
         return f"{self.file}:{self.line}: {what}" + (f", {self.hint}" if self.hint else "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Library:
     """The runbooks that can be used, in the order of their ids, and what is wrong with the rest.
 
@@ -309,6 +314,11 @@ class Library:
     fixtures: Mapping[str, str] = field(default_factory=dict)
     lines: Mapping[str, Mapping[tuple[str | int, ...], int]] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
+
+    @cached_property
+    def index(self) -> Index:
+        """What finds the runbooks of a crash without trying each; made at the first match."""
+        return Index([runbook.match for runbook in self.runbooks])
 
 
 def resolved(mitigation: Mitigation) -> dict[str, str | int | bool]:

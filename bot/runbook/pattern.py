@@ -1,4 +1,7 @@
-"""Patterns of runbook authors: google-re2 for text, globs for names; both bounded in time."""
+"""Patterns of runbook authors: google-re2 for text, globs for names; both bounded in time.
+
+Where google-re2 cannot be installed Python's ``re`` reads them: the same answers, without the bound.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ import re
 from functools import lru_cache
 from typing import Any
 
-import re2
+try:
+    import re2
+except ImportError:  # no wheel for this machine
+    re2 = None
 
 MEMORY = 1 << 20
 LONGEST = 500
@@ -16,6 +22,11 @@ NAME_GLOB = re.compile(r"[A-Za-z0-9_.*?-]{1,128}")
 @lru_cache(maxsize=4096)
 def compiled(pattern: str) -> Any:
     """Return the re2 pattern; raise ``ValueError`` with a sentence if it is none."""
+    if re2 is None:
+        try:
+            return re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"is not a pattern that can be read: {error}") from None
     options = re2.Options()
     options.log_errors = False
     options.max_mem = MEMORY
@@ -40,7 +51,7 @@ def check_glob(glob: str) -> str:
     """Return ``glob`` if it can be a name or a glob of names; else raise ``ValueError``."""
     if NAME_GLOB.fullmatch(glob) is None:
         raise ValueError(f"{glob!r} is no name: letters, digits, '_', '.', '-', and the globs * ?")
-    if sum(c.isalnum() for c in glob) < 3:
+    if is_glob(glob) and sum(c.isalnum() for c in glob) < 3:
         raise ValueError(f"{glob!r} fits nearly every name: give at least three letters of it")
     return glob
 
@@ -52,7 +63,9 @@ def is_glob(name: str) -> bool:
 
 def fits(glob: str, name: str) -> bool:
     """Whether a glob (``*`` any run, ``?`` one character) covers the whole name."""
-    if not is_glob(glob):
-        return glob == name
-    text = re.escape(glob).replace(r"\*", ".*").replace(r"\?", ".")
-    return compiled(text).fullmatch(name) is not None
+    return _glob(glob).fullmatch(name) is not None if is_glob(glob) else glob == name
+
+
+@lru_cache(maxsize=4096)
+def _glob(glob: str) -> Any:
+    return compiled("(?s)" + re.escape(glob).replace(r"\*", ".*").replace(r"\?", "."))

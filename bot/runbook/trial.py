@@ -9,8 +9,8 @@ from typing import ClassVar
 from bot.crash.report import CrashReport
 from bot.runbook.load import fixture_path
 from bot.runbook.marks import line_of
-from bot.runbook.match import Matches, match
-from bot.runbook.model import Library, Trial
+from bot.runbook.match import Matches, explain, match
+from bot.runbook.model import Library, Runbook, Trial
 
 Read = Callable[[str], Sequence[CrashReport]]
 
@@ -40,7 +40,7 @@ def run_tests(library: Library, read: Read) -> list[TestResult]:
     for runbook in library.runbooks:
         file, lines = library.sources[runbook.id][0], library.lines[runbook.id]
         for number, trial in enumerate(runbook.tests):
-            why = _judge(runbook.id, trial, library, _text(library, file, trial), read)
+            why = _judge(runbook, trial, library, _text(library, file, trial), read)
             results.append(
                 TestResult(
                     runbook=runbook.id,
@@ -61,8 +61,8 @@ def _text(library: Library, file: str, trial: Trial) -> str:
     return library.fixtures[fixture_path(file, trial.file or "")]
 
 
-def _judge(runbook: str, trial: Trial, library: Library, text: str, read: Read) -> str:
-    reports = read(text)
+def _judge(book: Runbook, trial: Trial, library: Library, text: str, read: Read) -> str:
+    reports, runbook = read(text), book.id
     found = match(library, reports[0], text) if reports else Matches()
     names = [candidate.runbook for candidate in found.best]
     if trial.expect == "none":
@@ -73,8 +73,8 @@ def _judge(runbook: str, trial: Trial, library: Library, text: str, read: Read) 
     if not reports:
         return "no crash was read from the text"
     if runbook not in names:
-        near = next((n.why for n in found.near if n.runbook == runbook), reports[0].signature)
-        return f"it does not match: {near}"
+        failed = explain(book, reports[0], text).failed
+        return f"it does not match: {'; '.join(why for _, why in failed)}"
     if names[0] != runbook or found.choice:
         others = [name for name in names if name != runbook]
         return f"{others[0]} matches as well or better"

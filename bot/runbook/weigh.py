@@ -3,37 +3,55 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
 
-from bot.crash.report import CrashReport, Line
+from bot.crash.report import TAINTS, CrashReport, Kind, Line
 from bot.runbook.clause import Clause
+from bot.runbook.kernel import inside
 from bot.runbook.pattern import compiled, fits, is_glob
 
-# From specific to broad; each outweighs all that follow it together.
+# From specific to broad; each outweighs all that follow it together. What only narrows is last.
 WEIGHTS = {"function": 1000, "glob": 500, "module": 200, "kind": 100, "title": 40, "message": 20}
+NARROWING = {"kernel": 4, "arch": 4, "taint": 4, "labels": 4}
+SCORES = WEIGHTS | NARROWING
+SEEN, BEFORE = 64 << 10, 16 << 10
+"""Characters of a long text in which messages are searched, and how many of them precede the crash."""
 IN = re.compile(r" in ([A-Za-z_]\w*)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """A crash, prepared once for all runbooks."""
+    """A crash, prepared once for all runbooks.
+
+    ``text`` is what messages are searched in, from line ``first`` (counted from 1) of the text that
+    was read; ``cut`` says that it is not all of it.
+    """
 
     report: CrashReport
     text: str
     functions: tuple[str, ...]
     titles: tuple[str, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    first: int = 1
+    cut: bool = False
 
     @staticmethod
-    def of(report: CrashReport, text: str) -> Sight:
-        """Prepare a report and the text that it was read from."""
+    def of(report: CrashReport, text: str, labels: Mapping[str, str] | None = None) -> Sight:
+        """Prepare a report, the text that it was read from, and the labels of its alert."""
+        part, first = _around(text, report.start)
         named = (IN.search(title) for title in report.alt_titles)
         functions = [report.function, *(found[1] for found in named if found)]
         return Sight(
             report=report,
-            text=text.encode("utf-8", "replace").decode(),  # re2 takes no lone surrogates
+            text=part.encode("utf-8", "replace").decode(),  # re2 takes no lone surrogates
             functions=tuple(dict.fromkeys(name for name in functions if name)),
             titles=(report.title, *report.alt_titles),
+            labels=labels or {},
+            first=first,
+            cut=len(part) < len(text),
         )
 
     def lines(self, words: frozenset[str]) -> tuple[Line, ...]:
@@ -43,11 +61,24 @@ class Sight:
         return (*evidence[:1], *named)
 
 
+def _around(text: str, line: int) -> tuple[str, int]:
+    """Return the part of a long text that is about the crash on ``line``, and its first line."""
+    if len(text) <= SEEN:
+        return text, 1
+    rest = text.split("\n", line - 1)[-1]
+    start = max(0, min(len(text) - len(rest) - BEFORE, len(text) - SEEN))
+    return text[start : start + SEEN], text.count("\n", 0, start) + 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Whether a clause holds. ``signs`` are the sorts of evidence that matched."""
+    """Whether a clause holds. ``signs`` are the sorts of evidence that matched.
+
+    ``unknown`` says that it does not hold merely because the report leaves something out.
+    """
 
     ok: bool
+    unknown: bool = False
     signs: frozenset[str] = frozenset()
     reasons: tuple[str, ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
@@ -57,14 +88,16 @@ class Verdict:
     @property
     def score(self) -> int:
         """How specific the match is: what a sort of evidence is worth, counted once a sort."""
-        return sum(WEIGHTS[sign] for sign in self.signs)
+        return sum(SCORES[sign] for sign in self.signs)
 
 
 def weigh(clause: Clause, sight: Sight) -> Verdict:
     """Hold every part of ``clause`` against the crash; all of them are looked at."""
     parts = list(_parts(clause, sight))
+    failed = [part for part in parts if not part.ok]
     return Verdict(
-        ok=all(part.ok for part in parts),
+        ok=not failed,
+        unknown=bool(failed) and all(part.unknown for part in failed),
         signs=frozenset().union(*(part.signs for part in parts)),
         reasons=tuple(dict.fromkeys(reason for part in parts for reason in part.reasons)),
         failed=tuple(failure for part in parts for failure in part.failed),
@@ -73,17 +106,16 @@ def weigh(clause: Clause, sight: Sight) -> Verdict:
     )
 
 
+def hold(name: str, value: Any, sight: Sight) -> Verdict:
+    """Hold one field of a clause, with its value, against the crash."""
+    return FIELDS[name](value, sight)
+
+
 def _parts(clause: Clause, sight: Sight) -> Iterator[Verdict]:
-    if clause.kind is not None:
-        yield _kind(clause, sight)
-    if clause.function is not None:
-        yield _function(clause.function, sight)
-    if clause.module is not None:
-        yield _module(clause.module, sight)
-    if clause.title is not None:
-        yield _title(clause.title, sight)
-    if clause.message is not None:
-        yield _message(clause.message, sight)
+    for name in FIELDS:
+        value = getattr(clause, name)
+        if value is not None:
+            yield hold(name, value, sight)
     for inner in clause.all_of or ():
         yield weigh(inner, sight)
     if clause.any_of is not None:
@@ -92,12 +124,16 @@ def _parts(clause: Clause, sight: Sight) -> Iterator[Verdict]:
         yield _not(clause.none_of, sight)
 
 
-def _fail(clause: str, why: str) -> Verdict:
-    return Verdict(ok=False, failed=((clause, why),))
+def _fail(clause: str, why: str, *, unknown: bool = False) -> Verdict:
+    return Verdict(ok=False, unknown=unknown, failed=((clause, why),))
 
 
-def _kind(clause: Clause, sight: Sight) -> Verdict:
-    kind, wanted = sight.report.kind, clause.kind or ()
+def _narrow(clause: str, reason: str) -> Verdict:
+    return Verdict(ok=True, signs=frozenset({clause}), reasons=(reason,))
+
+
+def _kind(wanted: tuple[Kind, ...], sight: Sight) -> Verdict:
+    kind = sight.report.kind
     if kind in wanted:
         return Verdict(ok=True, signs=frozenset({"kind"}), reasons=(f"kind is {kind.value}",))
     return _fail("kind", f"kind is {kind.value}, not {' or '.join(k.value for k in wanted)}")
@@ -146,9 +182,10 @@ def _title(pattern: str, sight: Sight) -> Verdict:
 def _message(pattern: str, sight: Sight) -> Verdict:
     found = compiled(pattern).search(sight.text)
     if found is None:
-        return _fail("message", f"no line matches /{pattern}/")
+        where = " near the crash (the text is long)" if sight.cut else ""
+        return _fail("message", f"no line{where} matches /{pattern}/")
     start = found.start()
-    number = sight.text.count("\n", 0, start) + 1
+    number = sight.text.count("\n", 0, start) + sight.first
     begin = sight.text.rfind("\n", 0, start) + 1
     end = sight.text.find("\n", start)
     line = sight.text[begin : end if end >= 0 else len(sight.text)].rstrip("\r")
@@ -160,17 +197,80 @@ def _message(pattern: str, sight: Sight) -> Verdict:
     )
 
 
+def _kernel(ranges: tuple[str, ...], sight: Sight) -> Verdict:
+    release, wanted = sight.report.release, " or ".join(ranges)
+    fits_in = [(one, inside(one, release)) for one in ranges] if release else []
+    within = next((one for one, yes in fits_in if yes), None)
+    if within is not None:
+        return _narrow("kernel", f"kernel {release} is inside {within}")
+    if not fits_in or fits_in[0][1] is None:
+        said = f"{release!r} is no version" if release else "is unknown"
+        return _fail("kernel", f"kernel {said}, wanted is {wanted}", unknown=True)
+    return _fail("kernel", f"kernel {release} is outside {wanted}")
+
+
+def _arch(wanted: tuple[str, ...], sight: Sight) -> Verdict:
+    arch = sight.report.arch
+    if arch in wanted:
+        return _narrow("arch", f"architecture is {arch}")
+    why = f"architecture is {arch or 'unknown'}, not {' or '.join(wanted)}"
+    return _fail("arch", why, unknown=arch is None)
+
+
+def _taint(wanted: tuple[str, ...], sight: Sight) -> Verdict:
+    report = sight.report
+    for letter in wanted:
+        if letter in (report.taint or ""):
+            return _narrow("taint", f"taint {letter} ({TAINTS[letter]})")
+    # Release and taint stand on one line: with neither, that line is missing.
+    unknown = report.taint is None and report.release is None
+    said = report.taint or ("unknown" if unknown else "none")
+    return _fail("taint", f"taint is {said}, not {' or '.join(wanted)}", unknown=unknown)
+
+
+def _labels(wanted: Mapping[str, tuple[str, ...]], sight: Sight) -> Verdict:
+    said = []
+    for name, globs in wanted.items():
+        value = sight.labels.get(name)
+        if value is None:
+            return _fail("labels", f"the alert has no label {name}")
+        if not any(fits(glob, value) for glob in globs):
+            return _fail("labels", f"label {name} is {value!r}, not {' or '.join(globs)}")
+        said.append(f"label {name} is {value!r}")
+    return Verdict(ok=True, signs=frozenset({"labels"}), reasons=tuple(said))
+
+
+FIELDS: Mapping[str, Callable[[Any, Sight], Verdict]] = MappingProxyType(
+    {
+        "kind": _kind,
+        "function": _function,
+        "module": _module,
+        "title": _title,
+        "message": _message,
+        "kernel": _kernel,
+        "arch": _arch,
+        "taint": _taint,
+        "labels": _labels,
+    }
+)
+"""How each field of a clause is held against a crash."""
+
+
 def _any(clauses: tuple[Clause, ...], sight: Sight) -> Verdict:
     verdicts = [weigh(clause, sight) for clause in clauses]
     good = [verdict for verdict in verdicts if verdict.ok]
     if good:
         return max(good, key=lambda verdict: verdict.score)
     why = "; ".join(reason for verdict in verdicts for _, reason in verdict.failed)
-    return _fail("any", f"none of {len(clauses)} holds: {why}")
+    unknown = any(verdict.unknown for verdict in verdicts)
+    return _fail("any", f"none of {len(clauses)} holds: {why}", unknown=unknown)
 
 
 def _not(clause: Clause, sight: Sight) -> Verdict:
     verdict = weigh(clause, sight)
     if verdict.ok:
         return _fail("not", f"excluded, because {' and '.join(verdict.reasons) or 'it holds'}")
+    if verdict.unknown:
+        why = " and ".join(reason for _, reason in verdict.failed)
+        return _fail("not", f"cannot be excluded: {why}", unknown=True)
     return Verdict(ok=True)

@@ -21,9 +21,10 @@ def match_crash(site: Site, incident: Incident, _action: Action) -> Commit:
     """Match the incident's first crash against the runbooks, and ask for a proposal."""
     opening = site.store.entries(incident.id)
     first = next(e for e in opening if e.kind == "incident.opened")
-    text = next((str(e.data.get("text", "")) for e in opening if e.kind == "alert.received"), "")
+    alert = next((e.data for e in opening if e.kind == "alert.received"), {})
     library = site.sources.library()
-    matches = match(library, from_dict(first.data["report"]), text)
+    report = from_dict(first.data["report"])
+    matches = match(library, report, str(alert.get("text", "")), alert.get("labels"))
     data = {
         "candidates": [
             {
@@ -46,7 +47,9 @@ def match_crash(site: Site, incident: Incident, _action: Action) -> Commit:
         best = find(library, matches.best[0].runbook)
         text = f"matches runbook {best.id}: {'; '.join(matches.best[0].reasons)}"
         if matches.choice:
-            text = "two runbooks match equally: choose with 'propose'"
+            names = " or ".join(matches.equals)
+            text = f"{len(matches.equals)} runbooks match equally, nothing is proposed: "
+            text += f"propose {incident.id} RUNBOOK ({names})"
         elif best.no_knob is not None:
             data["no_knob"] = best.no_knob.reason
             text = f"runbook {best.id}: no knob turns this off. {best.no_knob.reason}"
@@ -95,7 +98,7 @@ def request(
     allow(site, actor, "propose")
     now = load(site, incident)
     candidates = (now.match or {}).get("candidates", [])
-    if not runbook and len(candidates) != 1 and (now.match or {}).get("choice", True):
+    if not runbook and (not candidates or (now.match or {}).get("choice", True)):
         names = ", ".join(c["runbook"] for c in candidates) or "see 'holdfast runbook list'"
         raise BadInputError("say which runbook", next=f"propose {incident} RUNBOOK ({names})")
     chosen = find(site.sources.library(), runbook or candidates[0]["runbook"])

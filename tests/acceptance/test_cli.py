@@ -150,6 +150,8 @@ EXITS = [
     (["read", "{console}"], 0),
     (["read", "{quiet}"], 1),
     (["runbook", "match", "{quiet}", "--json"], 1),
+    (["runbook", "match", "{console}", "--label", "rack=r1"], 0),
+    (["runbook", "match", "{console}", "--label", "rack"], 2),
     (["runbook", "show", "tcp-sack-panik"], 1),
     (["statsu"], 2),
     (["read", "{home}/nowhere.log"], 2),

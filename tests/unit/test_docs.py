@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import click
 import pytest
@@ -29,7 +29,7 @@ from bot.errors import HoldfastError
 from bot.incident.fold import fold
 from bot.incident.state import Outcome
 from bot.runbook import model
-from bot.runbook.clause import Clause
+from bot.runbook.clause import Arch, Clause
 from bot.runbook.disk import read_dir
 from bot.runbook.lint import lint
 from bot.runbook.load import load
@@ -200,7 +200,9 @@ def test_every_field_of_a_runbook_is_documented_and_no_other_is():
 
 def test_every_part_of_a_match_and_every_kind_of_crash_is_documented():
     told = {row[0].strip("`"): row[1] for row in table("match")}
+    told["labels"] = told.pop("labels.<name>")
     assert set(told) == {f.alias or name for name, f in Clause.model_fields.items()}
+    assert re.findall(r"`([^`]+)`", told["arch"])[0].split() == list(get_args(Arch))
     assert re.findall(r"`([^`]+)`", told["kind"])[0].split() == [kind.value for kind in Kind]
 
 

@@ -14,12 +14,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from bot.errors import ConflictError, RefusedError, UnavailableError
+from bot.chat import cards
+from bot.errors import BadInputError, ConflictError, RefusedError, UnavailableError
 from bot.rollout.gate import allowed
 from bot.service import approve
 from bot.service.report import Report, record
 from bot.service.request import request, rollback
-from tests.fakes import ALEX, DANA, EVE, FakeHost, Night
+from tests.fakes import ALEX, DANA, EVE, EVERYBODY, FakeHost, Night
+from tests.unit.runbook.texts import negative, positive
 
 WAVE_1 = "INC-1.P-1.wave.1.1"
 SOAK = os.environ.get("HOLDFAST_SOAK") == "1"
@@ -467,3 +469,75 @@ def test_a_release_stops_the_runs_that_are_under_way(begin: Begin):
     night.go(lambda: any(r.kind == "check" and r.state == "queued" for r in night.runs()))
     approve.release(night.site, "INC-1", DANA)
     assert all(run.state not in {"queued", "running"} or run.cancel for run in night.runs())
+
+
+# Matching
+
+EQUAL = "{kind: null-deref, function: tcp_estats_update_mss}"
+
+
+def test_from_a_tie_nothing_is_proposed_until_a_person_chooses(begin: Begin):
+    night = begin()
+    night.sources.put(positive("other", EQUAL), positive("broad", "{kind: null-deref}"))
+    night.go(lambda: night.incident.match is not None)
+    for _ in range(5):
+        night.turn()
+        night.clock.sleep(60)
+    assert not night.incident.requests
+    assert not night.incident.proposals
+    assert "2 runbooks match equally, nothing is proposed" in "\n".join(night.story())
+    card = cards.headline(night.incident, night.clock.now())
+    names = "other or tcp-estats-update-mss"
+    assert ("Runbook", f"choose, they match equally: {names}") in card.fields
+    assert card.lines == (f"Next: propose INC-1 RUNBOOK ({names})",)
+    with pytest.raises(BadInputError, match="say which runbook"):
+        request(night.site, "INC-1", DANA)
+    request(night.site, "INC-1", DANA, runbook="tcp-estats-update-mss")
+    night.go(lambda: "P-1" in night.incident.proposals)
+    assert night.incident.proposals["P-1"].requester == "dana"
+
+
+def test_a_card_shows_the_reasons_of_the_runbook_that_was_chosen_not_of_the_best(begin: Begin):
+    night = begin()
+    # The negative comes first; a person proposes the broader one all the same.
+    exact = "{kind: null-deref, function: tcp_estats_update_mss, kernel: '< 3.15'}"
+    night.sources.put(negative("first", exact))
+    night.go(lambda: night.incident.match is not None)
+    assert [c["runbook"] for c in (night.incident.match or {})["candidates"]] == [
+        "first",
+        "tcp-estats-update-mss",
+    ]
+    assert not night.incident.requests
+    request(night.site, "INC-1", DANA, runbook="tcp-estats-update-mss")
+    night.go(lambda: "P-1" in night.incident.proposals)
+    proposal = night.incident.proposals["P-1"]
+    fields = dict(cards.proposal_card(night.incident, proposal, EVERYBODY).fields)
+    assert "function is tcp_estats_update_mss" in fields["Runbook"]
+    assert "kernel" not in fields["Runbook"]
+
+
+def test_the_labels_of_the_alert_narrow_the_match(begin: Begin):
+    night = begin()
+    night.sources.put(
+        negative("here", EQUAL[:-1] + ", labels: {instance: 'a*'}}"),
+        negative("there", EQUAL[:-1] + ", labels: {instance: b}}"),
+    )
+    night.go(lambda: night.incident.match is not None)
+    match = night.incident.match or {}
+    assert [c["runbook"] for c in match["candidates"]] == ["here", "tcp-estats-update-mss"]
+    assert {"runbook": "there", "clause": "labels", "why": "label instance is 'a:9100', not b"} in (
+        match["near"]
+    )
+
+
+def test_without_a_match_propose_asks_for_a_runbook_and_the_card_names_the_nearest(begin: Begin):
+    night = begin()
+    night.sources.clear()
+    night.sources.put(negative("near", EQUAL[:-1] + ", kernel: '>= 4.4'}"))
+    night.go(lambda: night.incident.match is not None)
+    with pytest.raises(BadInputError, match="say which runbook"):
+        request(night.site, "INC-1", DANA)
+    fields = dict(cards.headline(night.incident, night.clock.now()).fields)
+    assert fields["Runbook"] == (
+        "none matches this crash; near just misses: kernel 3.14.27-web10g is outside >= 4.4"
+    )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bot.crash.report import Kind
@@ -182,3 +184,84 @@ def test_a_crash_of_unknown_function_is_said_to_be_unknown():
     crash = report(Kind.OOM, None)
     found = match(library(positive("one", "{kind: oom, function: tcp_a}")), crash, "")
     assert found.near[0].why == "function is unknown, not tcp_a"
+
+
+MACHINE = replace(report(), release="6.8.0-31-generic", arch="x86_64", taint="PO")
+LABELS = {"alertname": "HostCrashed", "rack": "r17"}
+
+
+@pytest.mark.parametrize(
+    ("clause", "reason"),
+    [
+        ("kernel: '>= 5.2'", "kernel 6.8.0-31-generic is inside >= 5.2"),
+        ("kernel: ['< 5.2', '= 6.8']", "kernel 6.8.0-31-generic is inside = 6.8"),
+        ("arch: [arm64, x86_64]", "architecture is x86_64"),
+        ("taint: [E, O]", "taint O (out-of-tree module)"),
+        ("labels: {rack: [r2, 'r1?']}", "label rack is 'r17'"),
+    ],
+)
+def test_what_narrows_a_match_makes_it_more_specific(clause, reason):
+    books = library(
+        positive("narrow", f"{{kind: bug, {clause}}}"), positive("plain", "{kind: bug}")
+    )
+    found = match(books, MACHINE, "", LABELS)
+    assert [c.runbook for c in found.best] == ["narrow", "plain"]
+    assert reason in found.best[0].reasons
+    assert not found.choice
+
+
+@pytest.mark.parametrize(
+    ("clause", "failed", "why"),
+    [
+        ("kernel: '< 5.2'", "kernel", "kernel 6.8.0-31-generic is outside < 5.2"),
+        ("arch: arm64", "arch", "architecture is x86_64, not arm64"),
+        ("taint: [E, W]", "taint", "taint is PO, not E or W"),
+        ("labels: {rack: r1}", "labels", "label rack is 'r17', not r1"),
+        ("labels: {pool: web}", "labels", "the alert has no label pool"),
+        ("not: {taint: O}", "not", "excluded, because taint O (out-of-tree module)"),
+    ],
+)
+def test_a_crash_outside_of_what_narrows_is_a_near_miss(clause, failed, why):
+    books = library(positive("one", f"{{function: example_rcv, {clause}}}"))
+    found = match(books, MACHINE, "", LABELS)
+    assert [(n.clause, n.why) for n in found.near] == [(failed, why)]
+
+
+@pytest.mark.parametrize(
+    ("clause", "why"),
+    [
+        ("kernel: '< 5.2'", "kernel is unknown, wanted is < 5.2"),
+        ("not: {kernel: '< 5.2'}", "cannot be excluded: kernel is unknown, wanted is < 5.2"),
+        ("not: {arch: arm64}", "cannot be excluded: architecture is unknown, not arm64"),
+        (
+            "not: {not: {taint: P}}",
+            "cannot be excluded: cannot be excluded: taint is unknown, not P",
+        ),
+        (
+            "any: [{kernel: '< 5.2'}, {module: tcp_a}]",
+            "none of 2 holds: kernel is unknown, wanted is < 5.2; module is none, not tcp_a",
+        ),
+    ],
+)
+def test_what_the_report_does_not_say_is_neither_inside_nor_excluded(clause, why):
+    found = match(library(positive("one", f"{{kind: bug, {clause}}}")), report(), "")
+    assert found.best == ()
+    assert [n.why for n in found.near] == [why]
+
+
+def test_one_part_that_surely_fails_excludes_whatever_is_unknown():
+    clause = "{kind: bug, not: {kernel: '< 5.2', module: nf_tables}}"
+    assert match(library(positive("one", clause)), report(), "").best
+
+
+def test_a_message_far_from_the_crash_in_a_long_text_does_not_count():
+    books = library(positive("one", "{kind: bug, message: disk on fire}"))
+    crash = replace(report(), start=60_000, end=60_010)
+    lines = ["x" * 20] * 70_000
+    assert match(books, crash, "\n".join(lines)).best == ()
+    lines[100] = "disk on fire"
+    near = match(books, crash, "\n".join(lines)).near
+    assert near[0].why == "no line near the crash (the text is long) matches /disk on fire/"
+    lines[59_900] = "disk on fire"
+    found = match(books, crash, "\n".join(lines))
+    assert found.best[0].reasons[1] == "line 59901 matches /disk on fire/"

@@ -53,7 +53,7 @@ def test_the_flagship_says_that_old_sockets_stay_dangerous_and_waits_for_them():
             [ONE],
             "match",
             [report(function="tcp_a")],
-            "it does not match: bug:tcp_a:-",
+            "it does not match: function is tcp_a, not example_rcv",
         ),
         ([ONE], "none", [report()], "it matches, because function is example_rcv"),
         ([ONE], "none", [], ""),
