@@ -330,6 +330,7 @@ def test_an_abort_leaves_no_process_behind_and_nothing_guessed(enclave: Mode, tm
         for number in range(ABORTS):
             shutil.rmtree(state)
             shutil.copytree(kept, state)
+            _undo(fleet)
             bot.start()
             took.append(_abort(bot, fleet, token, chance))
             if number % 5 == 4:
@@ -342,6 +343,13 @@ def test_an_abort_leaves_no_process_behind_and_nothing_guessed(enclave: Mode, tm
                     process.kill()
     took.sort()
     tell(test="abort", aborts=len(took), median=took[len(took) // 2], longest=took[-1], all=took)
+
+
+def _undo(fleet: Fleet) -> None:
+    """Take the value off every host, as if nothing had been done there."""
+    for name in fleet.hosts:
+        undone = f"rm -f /etc/sysctl.d/99-zz-*; sysctl -q -w {KNOB}=1 2>/dev/null || true"
+        assert fleet.run(name, "sh", "-c", undone).returncode == 0
 
 
 def _abort(bot: Bot, fleet: Fleet, token: str, chance: random.Random) -> float:

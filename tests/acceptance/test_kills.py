@@ -33,7 +33,7 @@ pytestmark = pytest.mark.fleet
 SOAK = os.environ.get("HOLDFAST_SOAK") == "1"
 NIGHTS = range(40) if SOAK else (3, 11)
 ABORTS = range(20) if SOAK else (5,)
-PATIENCE = 120
+PATIENCE = 240
 """Seconds for one stage, however often something is killed in it."""
 
 

@@ -182,7 +182,9 @@ def test_the_secrets_were_used_and_lie_nowhere_else(bot: Bot, fleet: Fleet, done
         assert len(text) > 100
         assert [s for s in SECRETS if s in text] == []
     places = [bot.site / "state", bot.site.parent / DATABASE, bot.site / "serve.log"]
-    files = [f for p in places for f in ([p] if p.is_file() else p.rglob("*")) if f.is_file()]
+    every = [f for p in places for f in ([p] if p.is_file() else p.rglob("*"))]
+    # A run that is under way has a link to its inventory, which is in memory and on no disk.
+    files = [f for f in every if f.is_file() and not str(f.resolve()).startswith("/proc/")]
     assert any(b"[redacted]" in f.read_bytes() for f in files if f.name == "stdout")
     # The playbook says HIDDEN by itself: its own copies do, nothing that came of running it.
     for file in files:

@@ -54,7 +54,7 @@ def truth(bot: Bot, fleet: Fleet) -> dict[str, str]:
     for name in fleet.hosts:
         row = rows[name]
         assert row["at"], row
-        assert row["lane"], row
+        assert row["decided"], row
         if not fleet.alive(name):
             assert row["outcome"] == "owed", row
             continue
