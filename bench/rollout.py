@@ -247,7 +247,8 @@ def check(place: Place) -> Cost:
 def settings(place: Place) -> dict[str, str]:
     """Return our settings for Ansible, over its ordinary lane."""
     fleet = load(place.site / "holdfast.yml").fleet
-    return {**scrubbed(fleet), "ANSIBLE_STRATEGY": "linear"}
+    ours = {k: v for k, v in scrubbed(fleet).items() if "INVENTORY" not in k}  # that is the run's
+    return {**ours, "ANSIBLE_STRATEGY": "linear"}
 
 
 def raw(place: Place) -> Cost:
