@@ -270,9 +270,14 @@ def _second(stage: Stage, dana: Client, night: Night) -> str:
 def _drift(stage: Stage, dana: Client, host: str) -> float:
     """Play config management: flip the value back, and measure how long it stays so."""
     _say(stage, f"01:10  Config management flips {stage.knob} back to 1 on {host}.")
+    before = _status(dana, "INC-1")["hold"]["restores"]
     stage.fleet.write(host, stage.knob, "1")
     began = time.monotonic()
-    _wait(stage, lambda: _status(dana, "INC-1")["hold"]["restores"] > 0, "the hold to restore", 45)
+
+    def restored() -> bool:
+        return bool(_status(dana, "INC-1")["hold"]["restores"] > before)
+
+    _wait(stage, restored, "the hold to restore", 45)
     seconds = time.monotonic() - began
     value = stage.fleet.read(host, stage.knob)
     stage.console.print(
