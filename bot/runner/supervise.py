@@ -260,7 +260,7 @@ def _carry_out(
             with Notebook(site.store, run, results):
                 status = ansible.run(job, results, lease)
             trouble = _trouble(results, status, job.directory, pulse.stopped)
-    except Exception as error:  # as above
+    except Exception as error:  # hosts may have been touched: what is known of them is reported
         log.exception("the run broke", extra={"run": run.ident})
         trouble = f"it broke: {str(error) or type(error).__name__}"
     stopped = pulse.stopped

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -348,12 +349,11 @@ def test_an_abort_in_mid_batch_leaves_nothing_behind(lanes):
     wait_for(lambda: lanes.fleet.run("ok-01", "test", "-e", "/etc/begun").returncode == 0, 60)
     family = psutil.Process(child.pid).children(recursive=True)
     ansible = next(p for p in family if "ansible-playbook" in " ".join(p.cmdline()))
-    began = time.monotonic()
     ansible.terminate()
     timer = threading.Timer(30, child.kill)
     timer.start()
     child.wait(timeout=60)
     timer.cancel()
-    assert time.monotonic() - began < 10
+    assert child.returncode != -signal.SIGKILL, "it did not end by itself"
     assert {p.pid for p in psutil.Process().children(recursive=True)} <= before
     assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
