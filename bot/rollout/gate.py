@@ -74,7 +74,7 @@ def judge(incident: Incident, proposal: Proposal, runs: Sequence[Wave], left: in
     if not crashes.ok:
         return crashes
     numbers = (
-        f"{size} hosts, {len(failed)} not verified (limit {max_failed}), "
+        f"{size} {'host' if size == 1 else 'hosts'}, {len(failed)} not verified (limit {max_failed}), "
         f"{len(lost)} vanished (limit {max_lost})"
     )
     return Verdict(ok=True, sentence=f"{crashes.sentence}: {numbers}")
