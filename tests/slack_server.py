@@ -72,7 +72,7 @@ def missing(reason: str) -> None:
     pytest.skip(reason)
 
 
-def until(look: Callable[[], T], what: str, seconds: float = 8.0) -> T:
+def until(look: Callable[[], T], what: str, seconds: float = 30.0) -> T:
     """Return the first truthy answer of ``look``."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -409,7 +409,7 @@ def test_a_supervisor_that_stood_still_goes_on_with_nothing(enclave: Mode, tmp_p
         found[0].suspend()
         wait_for(lambda: {kind(p) for p in _writers(bot)} == {"supervisor"}, 20)
         found[0].resume()
-        found[0].wait(timeout=20)
+        found[0].wait(timeout=60)
         assert alive(bot) == []
         bot.start()
         bring_home(bot, token, lambda: bot.status()["hosts"]["verified"] == SIZE - 1)

@@ -216,7 +216,7 @@ def test_init_lays_out_a_site_with_which_the_bot_serves(tmp_path: Path):
         assert (site / "state").stat().st_mode & 0o077 == 0
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
     assert process.returncode in {0, -15}
     assert (site / "log").read_text().count("\n") == 1
 

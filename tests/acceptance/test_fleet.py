@@ -325,16 +325,16 @@ def test_wrong_names_keys_and_fleets_are_refused_with_what_to_do(fleet, tmp_path
 
 def test_the_enclave_passes_input_output_and_exit_status_through(enclave):
     with enter("sh", "-c", "cat; exit 7", stdin=subprocess.PIPE) as process:
-        assert process.communicate("hello", timeout=20)[0] == "hello"
+        assert process.communicate("hello", timeout=60)[0] == "hello"
     assert process.returncode == 7
     with enter("no-such-program", stderr=subprocess.DEVNULL) as process:
-        assert process.wait(timeout=20) == 127
+        assert process.wait(timeout=60) == 127
 
 
 def test_the_enclave_has_its_own_network_and_processes(enclave, fleet):
     script = "echo $HOLDFAST_ENCLAVE; ip -o link | wc -l; ps -e -o comm= | grep -c '^sshd$'"
     with enter("sh", "-c", script) as process:
-        mode, links, daemons = process.communicate(timeout=20)[0].split()
+        mode, links, daemons = process.communicate(timeout=60)[0].split()
     assert (mode, links, daemons) == (enclave, "1", "0")
 
 
@@ -343,7 +343,7 @@ def test_the_enclave_stops_on_a_signal(enclave, number):
     with enter("sh", "-c", "echo up; exec sleep 61.25") as process:
         assert first_line(process) == "up"
         process.send_signal(number)
-        assert process.wait(timeout=20) == 128 + number
+        assert process.wait(timeout=60) == 128 + number
     assert ended("sleep 61.25")
 
 
@@ -376,7 +376,7 @@ def test_a_socket_made_outside_serves_what_runs_inside(enclave):
             assert first_line(process) == "up"
             with socket.create_connection(server.getsockname(), timeout=10) as wire:
                 assert wire.recv(100) == b"from inside"
-            assert process.wait(timeout=20) == 0
+            assert process.wait(timeout=60) == 0
 
 
 def test_support_says_what_is_possible_here(enclave):

@@ -281,4 +281,4 @@ def test_a_real_prometheus_is_asked(tmp_path: Path):
         assert "parse error" in prometheus.ask({**rule, "query": "up{"}).sentence
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)

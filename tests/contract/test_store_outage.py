@@ -164,7 +164,7 @@ def test_two_transactions_in_each_other_s_way_end_as_unavailable(server: Place) 
 
 
 def until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not done():
         assert time.monotonic() < end
 
