@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -177,7 +176,7 @@ def test_the_dry_run_shows_its_diff_and_what_it_cannot_preview(bot: Bot, done: l
 
 def in_memory(file: Path) -> bool:
     """Whether a file is a link to what another process holds open; its target is on no disk."""
-    return file.is_symlink() and os.readlink(file).startswith("/proc/")
+    return file.is_symlink() and str(file.readlink()).startswith("/proc/")
 
 
 def test_the_secrets_were_used_and_lie_nowhere_else(bot: Bot, fleet: Fleet, done: list[str]):
