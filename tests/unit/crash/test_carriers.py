@@ -39,13 +39,15 @@ def survives(name: str, *carriers: str) -> bool:
     return not (name in INTERLEAVED and LOSSY.intersection(carriers))
 
 
-@pytest.mark.parametrize(
-    ("name", "carrier"),
-    [(name, carrier) for name in CLEAN for carrier in CARRIERS if survives(name, carrier)],
-)
-def test_a_carrier_leaves_the_title_unchanged(name, carrier):
+@pytest.mark.parametrize("name", CLEAN)
+def test_no_carrier_changes_the_title(name):
+    """One test a log, all carriers: thirty times as many tests cost more than the reading."""
     log = CLEAN[name]
-    assert titles(CARRIERS[carrier](log))[:1] == titles(log)[:1]
+    wanted = titles(log)[:1]
+    tried = {carrier: carry for carrier, carry in CARRIERS.items() if survives(name, carrier)}
+    assert len(tried) >= len(CARRIERS) - len(LOSSY)
+    found = {carrier: titles(carry(log))[:1] for carrier, carry in tried.items()}
+    assert {carrier: title for carrier, title in found.items() if title != wanted} == {}
 
 
 @pytest.mark.parametrize("seed", range(4))
