@@ -18,7 +18,8 @@ from urllib.parse import quote, urlencode
 import psycopg
 import pytest
 
-PATIENCE = 30.0
+from tests.machine import PATIENCE
+
 NAME = "holdfast"
 
 
@@ -159,13 +160,13 @@ def _cluster(binaries: Path, place: Path, prefix: list[str]) -> Iterator[None]:
         finally:
             process.send_signal(signal.SIGINT)
             try:
-                process.wait(PATIENCE)
+                process.wait(30 * PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
 
 
 def _await(process: subprocess.Popen[bytes], place: Path, log: Path) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + 30 * PATIENCE
     while time.monotonic() < end and process.poll() is None:
         try:
             psycopg.connect(host=str(place), user=NAME, dbname="postgres").close()

@@ -23,6 +23,8 @@ import httpx
 import pytest
 import yaml
 
+from tests.machine import PATIENCE, free_port
+
 T = TypeVar("T")
 PACKAGE = "local-slack-linux-x64"
 VERSION = "0.1.8"
@@ -73,7 +75,11 @@ def missing(reason: str) -> None:
 
 
 def until(look: Callable[[], T], what: str, seconds: float = 30.0) -> T:
-    """Return the first truthy answer of ``look``."""
+    """Return the first truthy answer of ``look``.
+
+    ``seconds`` is for a machine of one's own; where tests share one, it lasts longer.
+    """
+    seconds *= PATIENCE
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := look():
@@ -86,14 +92,14 @@ class SlackServer:
     """The server's process, and the hand on its controls."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.relay = Relay(self.port)
         self.api_url = f"http://127.0.0.1:{self.port}/api/"
         self._config = folder / "workspace.yml"
         self._config.write_text(yaml.safe_dump(WORKSPACE))
         self._files = folder / "files"
         self._process: subprocess.Popen[bytes] | None = None
-        self._http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20)
+        self._http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20 * PATIENCE)
 
     def start(self) -> None:
         # The server puts the host that it is told before its own port: so the relay's address
@@ -344,9 +350,3 @@ def _frame(payload: bytes) -> bytes:
     if size < 1 << 16:
         return b"\x81\x7e" + size.to_bytes(2, "big") + payload
     return b"\x81\x7f" + size.to_bytes(8, "big") + payload
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port: int = door.getsockname()[1]
-        return port

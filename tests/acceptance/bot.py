@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from bot.config import load
 from bot.demo import oops
 from bot.errors import HoldfastError
 from bot.layout import lay_out
+from tests.machine import PATIENCE, free_port
 
 PEOPLE = {
     "dana": {"name": "Dana", "roles": ["commander"], "slack": "U02COMMANDER"},
@@ -29,17 +29,14 @@ PEOPLE = {
     "sam": {"name": "Sam", "roles": ["responder"], "slack": "U01ONCALL"},
 }
 
-
-# How much longer a wait may last where tests share a machine: CI has 2 cores for 4 workers.
-PATIENCE = 4 if os.environ.get("CI") or os.environ.get("PYTEST_XDIST_WORKER") else 1
-
-
-def free_port() -> int:
-    """Return a port that is free on loopback."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+# Plain HTTP on loopback. A client for each request would read whom TLS trusts, 50 ms of CPU for each
+# look of a test that waits; a connection that is kept may have died with its bot.
+HTTP = httpx.Client(
+    verify=False,
+    trust_env=False,
+    timeout=10 * PATIENCE,
+    limits=httpx.Limits(max_keepalive_connections=0),
+)
 
 
 class Bot:
@@ -97,7 +94,15 @@ class Bot:
         command += ["serve", "--listen", self.url.removeprefix("http://")]
         with (self.site / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_for(lambda: httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200, 90)
+        wait_for(self._answers, 90, lambda: (self.site / "serve.log").read_text()[-2000:])
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        code = self.process.poll()
+        assert code is None, (
+            f"it ended with {code}: {(self.site / 'serve.log').read_text()[-2000:]}"
+        )
+        return HTTP.get(f"{self.url}/healthz").status_code == 200
 
     def kill(self) -> None:
         """Kill the process with SIGKILL: no cleanup of any kind."""
@@ -128,15 +133,18 @@ class Bot:
             check=False,
         )
 
+    def tell(self, token: str, *words: str) -> None:
+        """Give a command that must be carried out; without a process of its own, as the console."""
+        with self.client(token) as client:
+            assert client.say(words).exit_code == 0, words
+
     def post(self, *alerts: Mapping[str, Any]) -> httpx.Response:
         """Post alerts as Alertmanager does."""
-        return httpx.post(
-            f"{self.url}/intake/alertmanager", json=oops.webhook(*alerts), timeout=10 * PATIENCE
-        )
+        return HTTP.post(f"{self.url}/intake/alertmanager", json=oops.webhook(*alerts))
 
     def health(self) -> dict[str, Any]:
         """Return what /healthz says."""
-        found: dict[str, Any] = httpx.get(f"{self.url}/healthz", timeout=5).json()
+        found: dict[str, Any] = HTTP.get(f"{self.url}/healthz").json()
         return found
 
     def status(self, incident: str = "INC-1") -> dict[str, Any]:
@@ -184,12 +192,14 @@ def wait_for(
     """
     seconds *= PATIENCE
     end = time.monotonic() + seconds
+    pause = 0.05
     while time.monotonic() < end:
         try:
             if ready():
                 return
         except (HoldfastError, httpx.HTTPError):
             pass
-        time.sleep(0.1)
+        time.sleep(pause)  # looks cost the bot CPU too: more seldom where it takes longer
+        pause = min(0.25, 1.3 * pause)
     detail = say() if say else ""
     raise AssertionError(f"waited {seconds:.0f} s in vain\n{detail}")

@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
 import pytest
 import yaml
 
 from bot.demo import oops
-from tests.acceptance.bot import Bot, free_port, wait_for
+from tests.acceptance.bot import HTTP, Bot, wait_for
+from tests.machine import free_port
 
 CHANCE = random.Random(5)
 PROGRAM = "prometheus-alertmanager"
@@ -71,12 +71,12 @@ class Alertmanager:
         command += [f"--web.listen-address={self.url.removeprefix('http://')}"]
         with (self.home / "log").open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_for(lambda: httpx.get(f"{self.url}/-/ready").is_success, 20, self.log)
+        wait_for(lambda: HTTP.get(f"{self.url}/-/ready").is_success, 20, self.log)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=60)
 
     def log(self) -> str:
         """Return what it said, for a failing test."""
@@ -84,12 +84,12 @@ class Alertmanager:
 
     def post(self, *alerts: dict[str, Any]) -> None:
         """Post alerts to its own API, as Prometheus does."""
-        answer = httpx.post(f"{self.url}/api/v2/alerts", json=alerts)
+        answer = HTTP.post(f"{self.url}/api/v2/alerts", json=alerts)
         assert answer.is_success, answer.text
 
     def count(self, name: str = "alertmanager_notifications_total") -> float:
         """Return how many notifications were sent (or failed) by webhook."""
-        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
+        lines = HTTP.get(f"{self.url}/metrics").text.splitlines()
         found = [line for line in lines if line.startswith(f'{name}{{integration="webhook"')]
         return sum(float(line.rpartition(" ")[2]) for line in found)
 

@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -23,7 +22,8 @@ from click.testing import CliRunner
 from bot.chat.grammar import VERBS
 from bot.cli import COMMANDS, holdfast
 from bot.demo import oops
-from tests.acceptance.bot import Bot, free_port, wait_for
+from tests.acceptance.bot import HTTP, Bot, wait_for
+from tests.machine import PATIENCE, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 CHANCE = random.Random(13)
@@ -44,7 +44,7 @@ def cli(
         input=text,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=60 * PATIENCE,
         check=False,
     )
 
@@ -209,14 +209,14 @@ def test_init_lays_out_a_site_with_which_the_bot_serves(tmp_path: Path):
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: httpx.get(f"{url}/healthz").is_success, 30, (site / "log").read_text)
-        assert httpx.get(f"{url}/healthz").json()["warnings"] == {}
+        wait_for(lambda: HTTP.get(f"{url}/healthz").is_success, 30, (site / "log").read_text)
+        assert HTTP.get(f"{url}/healthz").json()["warnings"] == {}
         token = cli("token", "create", "alice", cwd=site)
         assert token.stdout.startswith("hf_")
         assert (site / "state").stat().st_mode & 0o077 == 0
     finally:
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=60 * PATIENCE)
     assert process.returncode in {0, -15}
     assert (site / "log").read_text().count("\n") == 1
 

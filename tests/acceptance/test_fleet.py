@@ -19,6 +19,7 @@ from bot.demo import host
 from bot.demo.fleet import KNOB, Fleet, HostSpec, plan
 from bot.demo.selftest import Check, selftest
 from bot.errors import BadInputError, HoldfastError, NotFoundError, UnavailableError
+from tests.machine import PATIENCE
 
 pytestmark = pytest.mark.fleet
 
@@ -38,7 +39,7 @@ def first_line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def ended(marker: str, *, within: float = 5.0) -> bool:
+def ended(marker: str, *, within: float = 5.0 * PATIENCE) -> bool:
     """Whether no process has ``marker`` in its command line, soon."""
     end = time.monotonic() + within
     while time.monotonic() < end:
@@ -185,7 +186,7 @@ def test_a_key_with_slashes_may_have_dots_in_its_names():
 
 
 def test_a_crash_is_a_power_cut_without_a_goodbye_and_hits_one_host_only(fleet):
-    with socket.create_connection((fleet.address("web-01"), 22), timeout=5) as wire:
+    with socket.create_connection((fleet.address("web-01"), 22), timeout=5 * PATIENCE) as wire:
         assert wire.recv(4) == b"SSH-"
         wire.settimeout(0.3)
         while True:
@@ -233,12 +234,12 @@ def test_a_host_can_hang_be_full_be_read_only_and_be_slow(make_fleet):
     fleet = make_fleet(HostSpec(name="web-01", pool="web"))
     name = "web-01"
     fleet.freeze_sshd(name)
-    with socket.create_connection((fleet.address(name), 22), timeout=5) as wire:
+    with socket.create_connection((fleet.address(name), 22), timeout=5 * PATIENCE) as wire:
         wire.settimeout(0.5)
         with pytest.raises(TimeoutError):
             wire.recv(1)
         fleet.thaw_sshd(name)
-        wire.settimeout(10)
+        wire.settimeout(10 * PATIENCE)
         assert wire.recv(4) == b"SSH-"
     fleet.fill_disk(name)
     full = fleet.ssh(name, "echo 123 > /etc/sysctl.d/x")
@@ -305,7 +306,7 @@ def test_two_fleets_live_side_by_side_and_do_not_meet(fleet, make_fleet):
 def test_twelve_hosts_boot_in_a_few_seconds(make_fleet):
     start = time.monotonic()
     fleet = make_fleet(*plan(12))
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 10 * PATIENCE
     assert len({fleet.boot_id(name) for name in fleet.hosts}) == 12
     assert {spec.pool for spec in fleet.hosts.values()} == {"web", "db"}
 
@@ -325,16 +326,16 @@ def test_wrong_names_keys_and_fleets_are_refused_with_what_to_do(fleet, tmp_path
 
 def test_the_enclave_passes_input_output_and_exit_status_through(enclave):
     with enter("sh", "-c", "cat; exit 7", stdin=subprocess.PIPE) as process:
-        assert process.communicate("hello", timeout=60)[0] == "hello"
+        assert process.communicate("hello", timeout=60 * PATIENCE)[0] == "hello"
     assert process.returncode == 7
     with enter("no-such-program", stderr=subprocess.DEVNULL) as process:
-        assert process.wait(timeout=60) == 127
+        assert process.wait(timeout=60 * PATIENCE) == 127
 
 
 def test_the_enclave_has_its_own_network_and_processes(enclave, fleet):
     script = "echo $HOLDFAST_ENCLAVE; ip -o link | wc -l; ps -e -o comm= | grep -c '^sshd$'"
     with enter("sh", "-c", script) as process:
-        mode, links, daemons = process.communicate(timeout=60)[0].split()
+        mode, links, daemons = process.communicate(timeout=60 * PATIENCE)[0].split()
     assert (mode, links, daemons) == (enclave, "1", "0")
 
 
@@ -343,7 +344,7 @@ def test_the_enclave_stops_on_a_signal(enclave, number):
     with enter("sh", "-c", "echo up; exec sleep 61.25") as process:
         assert first_line(process) == "up"
         process.send_signal(number)
-        assert process.wait(timeout=60) == 128 + number
+        assert process.wait(timeout=60 * PATIENCE) == 128 + number
     assert ended("sleep 61.25")
 
 
@@ -374,9 +375,9 @@ def test_a_socket_made_outside_serves_what_runs_inside(enclave):
             pass_fds=[server.fileno()],
         ) as process:
             assert first_line(process) == "up"
-            with socket.create_connection(server.getsockname(), timeout=10) as wire:
+            with socket.create_connection(server.getsockname(), timeout=10 * PATIENCE) as wire:
                 assert wire.recv(100) == b"from inside"
-            assert process.wait(timeout=60) == 0
+            assert process.wait(timeout=60 * PATIENCE) == 0
 
 
 def test_support_says_what_is_possible_here(enclave):
@@ -410,7 +411,7 @@ def test_a_fleet_outside_the_enclave_is_refused(tmp_path, monkeypatch):
 def test_the_selftest_passes_without_root(enclave):
     command = ["--rootless", sys.executable, "-m", "bot.demo.selftest"]
     with enter(*command) as process:
-        shown = process.communicate(timeout=120)[0]
+        shown = process.communicate(timeout=120 * PATIENCE)[0]
     assert process.returncode == 0, shown
     assert "FAIL" not in shown
     assert shown.count("ok ") >= 15
@@ -452,6 +453,6 @@ def as_stranger(*argv: str, home: Path = Path("/")) -> subprocess.CompletedProce
         check=False,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=120 * PATIENCE,
         env={"PATH": host.PATH, "HOME": str(home), "TMPDIR": str(home)},
     )

@@ -12,15 +12,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
 from bot.demo.fleet import KNOB, Fleet
 from bot.incident.state import Answer
 from bot.runner import prometheus
-from tests.acceptance.bot import Bot, free_port, wait_for
+from tests.acceptance.bot import HTTP, Bot, wait_for
 from tests.acceptance.test_night import agree, crash, settled
+from tests.machine import free_port
 
 fleet = pytest.mark.fleet
 PATIENCE = 180
@@ -141,7 +141,7 @@ def test_a_check_halts_and_a_commander_lets_it_go_on(site: Bot, hosts: Fleet, me
     card = site.cli("details", "P-1").stdout
     for said in ("the 1 loaded hosts last", "at most 2 at once", "3 values of rack", "max 5"):
         assert said in " ".join(card.split()), card
-    site.cli("approve", "P-1", token=token["dana"])
+    site.tell(token["dana"], "approve", "P-1")
     site.proposal("halted", seconds=PATIENCE)
     (halt,) = entries(site, "rollout.halted")
     assert "check 'error rate': 1 of 1 samples out: 9 (max 5)" in halt["text"]
@@ -160,7 +160,7 @@ def test_a_check_halts_and_a_commander_lets_it_go_on(site: Bot, hosts: Fleet, me
     assert refused.returncode == 1
     assert "resume needs the role" in refused.stderr
     metrics.value = 1
-    assert site.cli("resume", "P-1", token=token["dana"]).returncode == 0
+    site.tell(token["dana"], "resume", "P-1")
     site.proposal("done", seconds=PATIENCE)
     wait_for(lambda: settled(site), PATIENCE, site.log)
     agree(site, hosts)
@@ -181,17 +181,17 @@ def test_a_query_that_nobody_answers_halts_and_the_rollout_is_taken_back(
     token = site.tokens("dana", "alex")
     crash(site, "web-01")
     site.proposal("open", seconds=PATIENCE)
-    site.cli("approve", "P-1", token=token["dana"])
+    site.tell(token["dana"], "approve", "P-1")
     site.proposal("halted", seconds=PATIENCE)
     (halt,) = entries(site, "rollout.halted")
     assert "HTTP 503 without JSON" in halt["text"]
-    assert site.cli("rollback", "P-1", token=token["alex"]).returncode == 0
+    site.tell(token["alex"], "rollback", "P-1")
     wait_for(lambda: site.status()["proposals"][-1]["id"] == "P-2", PATIENCE, site.log)
     assert [p["state"] for p in site.status()["proposals"]] == ["halted", "open"]
-    assert site.cli("approve", "P-2", token=token["dana"]).returncode == 0
+    site.tell(token["dana"], "approve", "P-2")
     wait_for(lambda: site.status()["proposals"][-1]["state"] == "halted", PATIENCE, site.log)
     assert site.status()["proposals"][0]["state"] == "aborted"
-    assert site.cli("resume", "P-2", token=token["dana"]).returncode == 0
+    site.tell(token["dana"], "resume", "P-2")
     site.proposal("done", seconds=PATIENCE)
     assert [hosts.read(h, KNOB) for h in hosts.hosts] == ["1", "1", "1", "1", None]
     assert site.status()["hosts"]["rolled_back"] == 2
@@ -213,16 +213,16 @@ def test_a_run_that_leaves_its_list_of_hosts_stops_the_rollout(site: Bot, hosts:
     playbook = site.site / "playbooks/sysctl-set.yml"
     playbook.write_text(playbook.read_text().replace("stranger-01\n", "stranger-01:all\n"))
     token = site.tokens("dana", "sam")
-    assert site.cli("propose", "INC-1", token=token["sam"]).returncode == 0
+    site.tell(token["sam"], "propose", "INC-1")
     site.proposal("open", seconds=PATIENCE)
-    assert site.cli("approve", "P-1", token=token["dana"]).returncode == 0
+    site.tell(token["dana"], "approve", "P-1")
     site.proposal("halted", seconds=PATIENCE)
     (halt,) = entries(site, "rollout.halted")
     assert "BREACH" in halt["text"]
     assert "1 hosts that are not on its list: stranger-01" in halt["text"]
     touched = {h for h in hosts.hosts if hosts.read(h, KNOB) == "0"}
     assert len(touched) <= 2
-    assert site.cli("abort", "P-1", token=token["sam"]).returncode == 0
+    site.tell(token["sam"], "abort", "P-1")
     site.proposal("aborted", seconds=PATIENCE)
 
 
@@ -270,7 +270,7 @@ def test_a_real_prometheus_is_asked(tmp_path: Path):
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         url = f"http://{address}"
-        wait_for(lambda: httpx.get(f"{url}/-/ready", timeout=2).status_code == 200, 30)
+        wait_for(lambda: HTTP.get(f"{url}/-/ready", timeout=2).status_code == 200, 30)
         rule = {"url": url, "query": 'up{job="own"}', "min": 1}
         wait_for(lambda: prometheus.ask(rule).ok, 30)
         assert prometheus.ask(rule) == Answer(ok=True, sentence="1 (min 1)")

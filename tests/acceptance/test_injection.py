@@ -9,12 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from bot.demo import oops
 from bot.demo.fleet import KNOB, Fleet, HostSpec
-from tests.acceptance.bot import Bot, wait_for
+from tests.acceptance.bot import HTTP, Bot, wait_for
 from tests.acceptance.conftest import MakeFleet
 
 pytestmark = pytest.mark.fleet
@@ -158,7 +157,7 @@ def told(bot: Bot, marker: Path) -> dict[str, Any]:
         dana.say(["reject", "P-1", *hostile(marker), TRICKS])
         sam.say(["propose", "INC-1"])
     wait_for(lambda: bot.status()["proposals"][-1]["id"] == "P-2", 40, bot.log)
-    assert bot.cli("approve", "P-2", token=token["dana"]).returncode == 0
+    bot.tell(token["dana"], "approve", "P-2")
     bot.post(oops.down("web-01", START, START))
     bot.proposal("done")
     wait_for(lambda: bot.status()["hosts"]["verified"] == 2, 30, bot.log)
@@ -229,7 +228,7 @@ def test_a_playbook_cannot_read_the_bots_secrets_from_its_environment(
 
 def test_a_variable_that_is_a_template_leaves_its_runbook_out_loudly(bot: Bot):
     assert "trick.yml:13: " in (bot.site / "serve.log").read_text()
-    warnings = httpx.get(f"{bot.url}/healthz").json()["warnings"]["runbooks"]
+    warnings = HTTP.get(f"{bot.url}/healthz").json()["warnings"]["runbooks"]
     assert "holds template marks; a variable is a plain value" in " ".join(warnings)
     linted = bot.cli("runbook", "lint", str(bot.site / "runbooks"))
     assert "holds template marks" in linted.stdout
@@ -238,7 +237,7 @@ def test_a_variable_that_is_a_template_leaves_its_runbook_out_loudly(bot: Bot):
 def test_the_page_shows_hostile_text_as_text(bot: Bot, told: dict[str, Any]):
     del told
     for path in ("/incidents/INC-1", "/"):
-        answer = httpx.get(f"{bot.url}{path}")
+        answer = HTTP.get(f"{bot.url}{path}")
         assert answer.headers["content-security-policy"].startswith("default-src 'none'")
         assert "&lt;script&gt;" in answer.text or path == "/"
         assert not re.search(r"<(script|!channel)", answer.text)

@@ -19,7 +19,7 @@ import pytest
 from bot.demo import oops
 from bot.errors import HoldfastError
 from bot.web.http import LIMIT
-from tests.acceptance.bot import PEOPLE, Bot, wait_for
+from tests.acceptance.bot import HTTP, PEOPLE, Bot, wait_for
 
 CHANCE = random.Random(11)
 START = "2026-01-01T00:00:00Z"
@@ -95,7 +95,7 @@ def error(answer: httpx.Response, status: int) -> dict[str, str]:
 
 
 def alive(bot: Bot) -> None:
-    assert httpx.get(f"{bot.url}/healthz", timeout=30).json()["ok"] is True
+    assert HTTP.get(f"{bot.url}/healthz", timeout=30).json()["ok"] is True
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ MALFORMED = {
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
 def test_a_webhook_that_cannot_be_read_is_refused_whole(bot: Bot, body: bytes):
     before = rows(bot)
-    answer = httpx.post(f"{bot.url}/intake/alertmanager", content=body, timeout=60)
+    answer = HTTP.post(f"{bot.url}/intake/alertmanager", content=body, timeout=60)
     found = error(answer, 400)
     assert "nothing was recorded" in found["next"]
     assert rows(bot) == before
@@ -154,7 +154,7 @@ def test_a_webhook_that_cannot_be_read_is_refused_whole(bot: Bot, body: bytes):
 
 def test_the_error_names_the_very_alert_that_is_wrong(bot: Bot):
     body = MALFORMED["an unknown status"]
-    found = error(httpx.post(f"{bot.url}/intake/alertmanager", content=body), 400)
+    found = error(HTTP.post(f"{bot.url}/intake/alertmanager", content=body), 400)
     assert found["where"] == "alerts.1.status"
 
 
@@ -162,7 +162,7 @@ def test_the_error_names_the_very_alert_that_is_wrong(bot: Bot):
 def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_read(bot: Bot, route: str):
     before = rows(bot)
     host, _, port = bot.url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=5) as sock:
+    with socket.create_connection((host, int(port)), timeout=60) as sock:
         head = f"POST {route} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {LIMIT + 1}\r\n\r\n"
         sock.sendall(head.encode())
         answer = sock.recv(65536)
@@ -180,7 +180,7 @@ def test_a_body_that_is_too_large_is_refused_also_when_it_comes_in_chunks(
     block = console("large").encode().ljust(65_536)
     whole = block * (LIMIT // len(block)) + b"x"
     chunks = (whole[i : i + 65_536] for i in range(0, len(whole), 65_536))
-    answer = httpx.post(f"{bot.url}{route}", content=whole if declared else chunks, timeout=60)
+    answer = HTTP.post(f"{bot.url}{route}", content=whole if declared else chunks, timeout=60)
     found = error(answer, 413)
     assert found["where"] == route
     assert rows(bot) == before
@@ -189,13 +189,13 @@ def test_a_body_that_is_too_large_is_refused_also_when_it_comes_in_chunks(
 
 def test_a_body_of_exactly_the_limit_is_taken(bot: Bot):
     body = console("limit").encode().ljust(LIMIT)
-    answer = httpx.post(f"{bot.url}/intake/text?host=web-01", content=body, timeout=60)
+    answer = HTTP.post(f"{bot.url}/intake/text?host=web-01", content=body, timeout=60)
     assert answer.status_code == 202
     assert len(answer.json()["incidents"]) == 1
 
 
 def test_a_text_without_anything_in_it_is_refused(bot: Bot):
-    error(httpx.post(f"{bot.url}/intake/text", content=b" \n"), 400)
+    error(HTTP.post(f"{bot.url}/intake/text", content=b" \n"), 400)
     quiet = bot.cli("intake", "--host", "web-01", "/dev/null")
     assert quiet.returncode == 2
     assert "there is no text" in quiet.stderr
@@ -203,7 +203,7 @@ def test_a_text_without_anything_in_it_is_refused(bot: Bot):
 
 def test_bytes_that_are_no_text_are_taken_as_far_as_they_can_be_shown(bot: Bot):
     body = console("bytes").encode() + b"\x00\xff\xfe\x1b[31m\r\n"
-    answer = httpx.post(f"{bot.url}/intake/text?host=web%00-01", content=body, timeout=60)
+    answer = HTTP.post(f"{bot.url}/intake/text?host=web%00-01", content=body, timeout=60)
     assert answer.status_code == 202, answer.text
     (incident,) = answer.json()["incidents"]
     assert bot.status(incident)["signature"]["function"] == "acme_bytes"
@@ -221,11 +221,11 @@ def test_labels_with_a_null_character_are_one_clear_answer(bot: Bot):
 
 @pytest.mark.parametrize("path", ["/nowhere", "/intake", "/incidents/INC-999", "/incidents/x/y/z"])
 def test_an_unknown_route_or_incident_is_404_with_what_to_do(bot: Bot, path: str):
-    error(httpx.get(f"{bot.url}{path}"), 404)
+    error(HTTP.get(f"{bot.url}{path}"), 404)
 
 
 def test_a_wrong_method_is_405_with_what_to_do(bot: Bot):
-    error(httpx.get(f"{bot.url}/intake/alertmanager"), 405)
+    error(HTTP.get(f"{bot.url}/intake/alertmanager"), 405)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_a_wrong_method_is_405_with_what_to_do(bot: Bot):
     ],
 )
 def test_a_command_that_cannot_be_read_is_one_clear_error(bot: Bot, body: bytes):
-    answer = httpx.post(f"{bot.url}/api/commands", content=body, timeout=60)
+    answer = HTTP.post(f"{bot.url}/api/commands", content=body, timeout=60)
     assert answer.status_code in {400, 403}, answer.text
     error(answer, answer.status_code)
     alive(bot)
@@ -289,7 +289,7 @@ def test_a_token_is_made_only_for_a_person_of_the_configuration(bot: Bot):
 def test_a_runbook_that_cannot_be_read_is_left_out_loudly_and_the_others_work(bot: Bot):
     hint = "unknown key 'mitigaton', did you mean 'mitigations'?"
     assert f"typo.yml:10: {hint}" in (bot.site / "serve.log").read_text()
-    warnings = httpx.get(f"{bot.url}/healthz").json()["warnings"]["runbooks"]
+    warnings = HTTP.get(f"{bot.url}/healthz").json()["warnings"]["runbooks"]
     assert [w for w in warnings if hint in w]
     (incident,) = bot.post(oops.crashed("web-01", console("typo"), START)).json()["incidents"]
     wait_for(lambda: bot.status(incident)["runbook"] is not None, 20)
@@ -346,7 +346,7 @@ def test_a_fleet_that_does_not_answer_is_said_where_people_look(bot: Bot):
 
 def test_alerts_that_the_sender_left_out_are_noted(bot: Bot):
     hook = {**oops.webhook(oops.crashed("web-01", console("cut"), START)), "truncatedAlerts": 7}
-    answer = httpx.post(f"{bot.url}/intake/alertmanager", json=hook)
+    answer = HTTP.post(f"{bot.url}/intake/alertmanager", json=hook)
     (incident,) = answer.json()["incidents"]
     assert sum(e["data"].get("cut", 0) for e in bot.timeline(incident)) == 7
 
@@ -373,7 +373,7 @@ def test_two_hundred_posts_at_once_are_each_counted_exactly_once(bot: Bot):
     text = console("storm")
     alerts = [oops.crashed(f"node-{n:03d}", text, START) for n in range(100)]
     before = rows(bot)
-    with ThreadPoolExecutor(20) as pool, httpx.Client(timeout=60) as http:
+    with ThreadPoolExecutor(20) as pool, httpx.Client(verify=False, timeout=240) as http:
 
         def post(alert: dict[str, Any]) -> dict[str, Any]:
             route = f"{bot.url}/intake/alertmanager"
@@ -397,7 +397,7 @@ def test_the_count_of_alerts_left_out_is_kept_also_when_the_first_of_them_is_kno
     bot.post(first)
     second = oops.crashed("web-02", console("cut_again"), START)
     hook = {**oops.webhook(first, second), "truncatedAlerts": 7}
-    answer = httpx.post(f"{bot.url}/intake/alertmanager", json=hook)
+    answer = HTTP.post(f"{bot.url}/intake/alertmanager", json=hook)
     (incident,) = answer.json()["incidents"]
     assert sum(e["data"].get("cut", 0) for e in bot.timeline(incident)) == 7
 
@@ -436,7 +436,7 @@ def test_an_inventory_that_cannot_be_read_is_one_clear_error_until_it_is_mended(
         said = bot.cli("status", "INC-1").stdout
         assert "there is no inventory" in said
         assert "propose INC-1" in said
-        assert "there is no inventory" in httpx.get(f"{bot.url}/healthz").text
+        assert "there is no inventory" in HTTP.get(f"{bot.url}/healthz").text
 
         source.write_text("#!/bin/sh\necho the cloud is away >&2\nexit 3\n")
         source.chmod(source.stat().st_mode | stat.S_IXUSR)

@@ -35,7 +35,7 @@ def test_two_bots_on_one_database_carry_out_one_rollout(pair: tuple[Bot, Bot], h
     token = first.tokens("dana")["dana"]
     crash(first, "web-01")
     second.proposal("open")
-    assert second.cli("approve", "P-1", token=token).returncode == 0
+    second.tell(token, "approve", "P-1")
     wait_for(lambda: "wave.started" in [e["kind"] for e in second.timeline()], 20, second.log)
     first.kill()
     second.proposal("done")

@@ -9,13 +9,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 
 from bot.demo import oops
 from bot.demo.fleet import KNOB, Fleet, HostSpec
-from tests.acceptance.bot import Bot, wait_for
+from tests.acceptance.bot import HTTP, Bot, wait_for
 from tests.acceptance.conftest import MakeFleet
 
 pytestmark = pytest.mark.fleet
@@ -150,18 +149,18 @@ def done(bot: Bot, fleet: Fleet, token: str) -> list[str]:
     shown = [bot.cli("details", "P-1").stdout]
     # A variable changes between the yes and the start: the yes starts nothing.
     (bot.site / "inventory/group_vars/web.yml").write_text("colour: blue\n")
-    assert bot.cli("approve", "P-1", token=token).returncode == 0
+    bot.tell(token, "approve", "P-1")
     wait_for(lambda: bot.status()["proposals"][0]["state"] == "superseded", 120, bot.log)
     assert "the inventory (a host's variables or groups) changed" in bot.log()
     assert [fleet.read(name, KNOB) for name in fleet.hosts] == ["1", "1", "1"]
     wait_for(lambda: len(bot.status()["proposals"]) == 2, 240, bot.log)
-    assert bot.cli("approve", "P-2", token=token).returncode == 0
+    bot.tell(token, "approve", "P-2")
     bot.proposal("done", seconds=240)
     wait_for(lambda: bot.status()["hold"]["state"] == "active", 60, bot.log)
     words = (["status", "INC-1"], ["hosts", "INC-1"], ["timeline", "INC-1"], ["details", "P-2"])
     shown += [bot.cli(*line, "--json").stdout for line in words]
     shown.append(bot.cli("postmortem", "INC-1").stdout)
-    shown.append(httpx.get(f"{bot.url}/incidents/INC-1", timeout=30).text)
+    shown.append(HTTP.get(f"{bot.url}/incidents/INC-1", timeout=30).text)
     return shown
 
 
@@ -210,7 +209,7 @@ def test_a_host_that_joins_is_proposed_once_and_untouched_until_approved(
         content = client.say(["details", "P-3"]).data["content"]
     assert (list(content["hosts"]), content["requester"]) == (["web-03"], "holdfast")
     assert fleet.read("web-03", KNOB) == "1"
-    assert bot.cli("approve", "P-3", token=token).returncode == 0
+    bot.tell(token, "approve", "P-3")
     wait_for(lambda: bot.status()["hosts"]["verified"] == 3, 240, bot.log)
     assert fleet.read("web-03", KNOB) == "0"
     # The hosts of the first rollout are still held.

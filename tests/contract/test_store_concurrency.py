@@ -13,6 +13,7 @@ from bot.timeline.chain import verify
 from tests.contract.conftest import SECRET, Place
 from tests.contract.test_store import note, opened
 from tests.contract.test_store_leases import together
+from tests.contract.test_store_wait import LONG, SOON
 
 ROOT = Path(__file__).parents[2]
 
@@ -135,10 +136,10 @@ def test_a_sleeper_hears_of_another_process(place: Place) -> None:
         store.wait(0.05)
         threading.Timer(0.1, go, [process]).start()
         start = time.monotonic()
-        while not store.entries("INC-1") and time.monotonic() < start + 20:
-            store.wait(10)
-        assert time.monotonic() - start < 5
-        process.wait(20)
+        while not store.entries("INC-1") and time.monotonic() < start + 2 * LONG:
+            store.wait(LONG)
+        assert time.monotonic() - start < SOON
+        process.wait(LONG)
     check(store, 1)
 
 

@@ -17,7 +17,7 @@ from bot.store import SqlStore, migrate, open_store
 from bot.store.schema import metadata
 from tests.contract.conftest import SECRET, HandClock, Place
 from tests.contract.test_store import note, opened
-from tests.contract.test_store_wait import settle, slept
+from tests.contract.test_store_wait import LONG, SOON, settle, slept
 
 TERMINATE = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -145,10 +145,10 @@ def test_a_listener_that_breaks_is_made_anew(server: Place) -> None:
     settle(sleeper)
     server.attack(TERMINATE)
     opened(other)
-    assert slept(lambda: sleeper.wait(10)) < 3, "a short nap, while nothing is heard"
+    assert slept(lambda: sleeper.wait(LONG)) < SOON, "a short nap, while nothing is heard"
     until(lambda: slept(lambda: sleeper.wait(1)) > 0.9)
     opened(other)
-    assert slept(lambda: sleeper.wait(10)) < 3
+    assert slept(lambda: sleeper.wait(LONG)) < SOON
 
 
 @pytest.mark.postgres
@@ -200,7 +200,7 @@ def test_a_closed_store_stays_closed(place: Place) -> None:
     store.wait(0)
     store.close()
     store.close()
-    assert slept(lambda: store.wait(5)) < 1
+    assert slept(lambda: store.wait(LONG)) < SOON
     with pytest.raises(UnavailableError, match="closed"):
         store.ping()
     with pytest.raises(UnavailableError, match="closed"), store.transaction():

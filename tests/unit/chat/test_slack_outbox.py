@@ -261,7 +261,7 @@ def test_it_ends_when_told_to(site: Site, slack: FakeSlack) -> None:
     thread = threading.Thread(target=outbox(site, slack).serve, args=(stop,))
     thread.start()
     stop.set()
-    thread.join(timeout=5)
+    thread.join(timeout=60)
     assert not thread.is_alive()
 
 
