@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from bot.demo.fleet import KNOB, Fleet
+from tests.machine import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
@@ -59,7 +60,7 @@ def play(inventory: Path, name: str | Path, *argv: str, **variables: str) -> Pla
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=120 * PATIENCE,
         env={**os.environ, **SETTINGS},
     )
     played = Played(rc=done.returncode, text=done.stdout + done.stderr)
@@ -84,10 +85,10 @@ def inventory(fleet: Fleet, tmp_path: Path) -> Iterator[Path]:
             fleet.write(name, KNOB, "1")
 
 
-@pytest.mark.parametrize("file", PLAYBOOKS, ids=lambda file: file.stem)
-def test_every_playbook_passes_ansibles_syntax_check(file):
+def test_every_playbook_passes_ansibles_syntax_check():
+    assert PLAYBOOKS
     done = subprocess.run(
-        [PROGRAM, "--syntax-check", "-i", "localhost,", str(file)],
+        [PROGRAM, "--syntax-check", "-i", "localhost,", *map(str, PLAYBOOKS)],
         capture_output=True,
         text=True,
         check=False,
