@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENCLAVE := $(BIN)/python -m bot.demo.enclave
 
-.PHONY: demo test check soak bench-crash bench-match bench-progress bench-rollout bench-serve bench-store lock clean
+.PHONY: demo test check types lint soak bench-crash bench-match bench-progress bench-rollout bench-serve bench-store lock clean
 
 demo: $(READY)
 	@.ci/system demo
@@ -17,12 +17,18 @@ test: $(READY) check
 	@.ci/npm-install
 	@.ci/test
 
+# Side by side: the types take as long as all the rest and more.
 check: $(READY)
+	@$(MAKE) --no-print-directory -j2 types lint
+
+types: $(READY)
+	$(BIN)/mypy
+
+lint: $(READY)
 	$(BIN)/ruff check bot tests bench
 	$(BIN)/ruff format --check bot tests bench
 	$(BIN)/codespell
 	$(BIN)/lint-imports
-	$(BIN)/mypy
 
 $(READY): requirements/dev.txt pyproject.toml
 	@.ci/venv $(PYTHON) $(VENV)
