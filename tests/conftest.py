@@ -1,6 +1,6 @@
 """The order of all tests, and which of them stay together on one worker.
 
-Workers take what is next in the list (``--dist loadgroup --no-loadscope-reorder`` in ``.ci/test``).
+Workers take what is next in the list (``--no-loadscope-reorder`` in ``.ci/test``).
 So what takes longest is begun first, and what is short fills the gaps at the end. Tests that share a
 fixture of their module (a bot, a fleet) are one group: several workers would each build it.
 """
@@ -8,11 +8,12 @@ fixture of their module (a bot, a fleet) are one group: several workers would ea
 from __future__ import annotations
 
 import os
-from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 # A busy machine is no fault of the code, so nothing is timed. The same examples every time: a run
 # of tests tells what a change did; HOLDFAST_SOAK=1 looks for new ones.
@@ -36,24 +37,14 @@ LONGEST = (
 )  # fmt: skip
 """Longest first; acceptance tests that are not listed come behind these, others behind theirs."""
 
-CHUNK = 12
-"""So many short tests are one group: a message to the worker for each would cost more than most."""
+ALONE = frozenset({"test_chaos.py", "test_kills.py", "test_night.py", "test_gates.py"})
+"""Acceptance tests that each have a fleet of their own: nothing is gained by one worker."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest first and mark what belongs together."""
+    """Put the longest first."""
     items.sort(key=_place)
-    counts: Counter[str] = Counter()
-    for item in items:
-        name = item.path.relative_to(ROOT).as_posix()
-        counts[name] += 1
-        if _shares(item) or item.path.parent.name == "contract":  # there a server is shared
-            group = name
-        elif item.path.parent.name == "acceptance":
-            group = f"{name} {counts[name]}"
-        else:
-            group = f"{name} {counts[name] // CHUNK}"
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def _place(item: pytest.Item) -> tuple[int, int]:
@@ -62,8 +53,21 @@ def _place(item: pytest.Item) -> tuple[int, int]:
     return among, LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
 
-def _shares(item: pytest.Item) -> bool:
-    """Whether a test uses a fixture that its module builds once."""
-    assert isinstance(item, pytest.Function)
-    found = item._fixtureinfo.name2fixturedefs.values()
-    return any(last.scope == "module" for *_, last in found)
+class Groups(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Hands out groups in the order of the tests.
+
+    xdist's own ``loadgroup`` writes a group into the id of a test, which pytest 9.2 no longer
+    permits: it groups nothing and does not say so.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        if "/unit/" in file or Path(file).name in ALONE:
+            return f"{file}::{test.partition('[')[0]}"  # the rows of a test stay together
+        return file  # its tests share a bot, a fleet or a server
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Groups:
+    """Use the groups from here, whatever ``--dist`` says."""
+    return Groups(config, log)
