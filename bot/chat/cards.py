@@ -101,7 +101,9 @@ def _runbook(incident: Incident) -> str:
         return "none matches this crash" + "".join(near)
     if match.get("choice"):
         return f"choose, they match equally: {' or '.join(_equals(incident))}"
-    return f"{names[0]}: {_said(match['candidates'][0])}"
+    advice = "; ".join(one["title"] for one in match.get("advice", []))
+    said = f"{names[0]}: {_said(match['candidates'][0])}"
+    return f"{said}. Advice: {advice}" if advice else said
 
 
 def _equals(incident: Incident) -> list[str]:

@@ -254,11 +254,10 @@ def _knobs(site: Site, command: Command, _actor: Actor) -> Reply:
     rows, data = [], []
     for candidate in (incident.match or {}).get("candidates", []):
         runbook = find(library, candidate["runbook"])
-        if runbook.knob is not None:
-            knob = runbook.knob
+        for knob in runbook.knob:
             rows.append(f"{knob.name} = {knob.safe} (default {knob.default}), {runbook.id}")
             data.append({"runbook": runbook.id, **knob.model_dump(mode="json")})
-        elif runbook.no_knob is not None:
+        if runbook.no_knob is not None:
             rows.append(f"no knob, {runbook.id}: {runbook.no_knob.reason}")
             data.append({"runbook": runbook.id, "no_knob": runbook.no_knob.reason})
     title = f"{incident.id} · {len(rows)} entries" if rows else "no runbook knows a knob for this"

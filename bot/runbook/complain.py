@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, Union, get_args, get_origin
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -112,17 +111,15 @@ def _where(path: Path) -> str:
 
 def _keys(path: Path) -> set[str]:
     """Return the keys that are known at a place of the format."""
-    model: type[BaseModel] = Runbook
+    models: list[type[BaseModel]] = [Runbook]
     for part in path:
-        field = next((f for n, f in model.model_fields.items() if part in (n, f.alias)), None)
-        inner = _model(field.annotation) if field else None
-        model = inner or model
-    return {field.alias or name for name, field in model.model_fields.items()} - {"overridden"}
+        fields = [f for m in models for n, f in m.model_fields.items() if part in (n, f.alias)]
+        models = [inner for field in fields for inner in _models(field.annotation)] or models
+    known = {field.alias or name for model in models for name, field in model.model_fields.items()}
+    return known - {"overridden"}
 
 
-def _model(annotation: Any) -> type[BaseModel] | None:
+def _models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in {Union, types.UnionType, tuple} or get_args(annotation):
-        return next((m for m in map(_model, get_args(annotation)) if m), None)
-    return None
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models(inner)]

@@ -11,6 +11,7 @@ from bot.runbook import marks
 from bot.runbook.complain import close
 from bot.runbook.marks import Path, line_of
 from bot.runbook.model import Library, Mitigation, Problem, Runbook
+from bot.runbook.trial import misplaced
 
 # They run a command: a dry run skips them, unless the task says check_mode: false.
 COMMANDS = ("raw", "shell", "command", "script")
@@ -47,7 +48,11 @@ def lint(library: Library, playbooks: Mapping[str, str]) -> list[Problem]:
         if file.endswith((".yml", ".yaml")):
             name = posixpath.basename(file)
             known[name] = read_playbook(file, playbooks[file], writes=name in writing)
-    problems = [*library.problems, *(p for playbook in known.values() for p in playbook.problems)]
+    problems = [
+        *library.problems,
+        *misplaced(library),
+        *(p for playbook in known.values() for p in playbook.problems),
+    ]
     for runbook in library.runbooks:
         problems += _runbook(library, runbook, known)
     return sorted(problems, key=lambda p: (p.file, p.line, p.what))
@@ -84,9 +89,13 @@ def _uses(runbook: Runbook) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
             if check.playbook is not None:
                 path = ("mitigations", number, "gate", "checks", place, "playbook")
                 yield path, check.playbook, ()
-    if runbook.applies_if is not None and runbook.mitigations:
-        given = tuple(runbook.mitigations[0].variables)
-        yield ("applies_if", "probe"), runbook.applies_if.probe, given
+    rule = runbook.applies_if
+    if rule is not None:
+        own = runbook.mitigations[0].variables if runbook.mitigations else {}
+        given = tuple(own if rule.variables is None else rule.variables)
+        yield ("applies_if", "probe"), rule.probe, given
+    for number, look in enumerate(runbook.diagnose):
+        yield ("diagnose", number, "playbook"), look.playbook, tuple(look.variables)
 
 
 def _playbooks(mitigation: Mitigation) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -28,7 +27,7 @@ class _Read:
 def load(files: Mapping[str, str]) -> Library:
     """Return the library of ``files`` (path -> text) with every problem of every file.
 
-    Files that are no YAML by their name are fixtures of the runbooks' tests. Of two runbooks with
+    Files that are no YAML by their name are crash texts of the runbooks' tests. Of two runbooks with
     the same id neither is used: which one was meant is not for us to guess.
     """
     fixtures = {path: text for path, text in files.items() if not path.endswith(SUFFIXES)}
@@ -42,11 +41,8 @@ def load(files: Mapping[str, str]) -> Library:
     for same in by_id.values():
         if len(same) > 1:
             problems += _same_id(same)
-            continue
-        missing = _fixtures(same[0], fixtures)
-        problems += missing
-        if not missing:
-            good.append(same[0])
+        else:
+            good += same
     good.sort(key=lambda one: one.id or "")
     used = {one.id for one in good}
     return Library(
@@ -57,11 +53,6 @@ def load(files: Mapping[str, str]) -> Library:
         lines={one.id: one.lines or {} for one in good if one.id},
         left_out=frozenset(one.id for one in read if one.id and one.id not in used),
     )
-
-
-def fixture_path(file: str, name: str) -> str:
-    """Return the path of a test's file, which is named relative to its runbook."""
-    return posixpath.join(posixpath.dirname(file), name)
 
 
 def _one(file: str, text: str) -> _Read:
@@ -98,22 +89,4 @@ def _same_id(same: list[_Read]) -> list[Problem]:
             hint="neither is used: rename one",
         )
         for one in same
-    ]
-
-
-def _fixtures(one: _Read, fixtures: Mapping[str, str]) -> list[Problem]:
-    wanted = [
-        (number, fixture_path(one.file, trial.file))
-        for number, trial in enumerate(one.runbook.tests if one.runbook else ())
-        if trial.file is not None
-    ]
-    return [
-        Problem(
-            file=one.file,
-            line=marks.line_of(one.lines or {}, ("tests", number, "file")),
-            what=f"there is no test file {path!r}",
-            hint=complain.close(path, list(fixtures)),
-        )
-        for number, path in wanted
-        if path not in fixtures
     ]
