@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tests.library.machines import Machine
@@ -33,7 +33,10 @@ BOTTOM = {
 
 @dataclass(slots=True)
 class Crash:
-    """What a report is about. ``calls`` are the callers, innermost first; ``f@m`` is f of module m."""
+    """What a report is about. ``calls`` are the callers, innermost first; ``f@m`` is f of module m.
+
+    ``also`` names further modules that are loaded, ``where`` what was going on (a key of BOTTOM).
+    """
 
     machine: Machine
     function: str
@@ -43,8 +46,12 @@ class Crash:
     source: str = "kernel/fork.c:1412"
     chance: random.Random = field(default_factory=random.Random)
     panics: bool = False
+    also: str = ""
     lines: list[str] = field(default_factory=list)
     clock: float = 0.0
+    cpu: int = 0
+    pid: int = 0
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.clock = self.chance.uniform(200, 900_000)
@@ -65,15 +72,18 @@ class Crash:
     def symbol(self, name: str) -> str:
         """Return ``f+0x12/0x340 [m]`` of ``f@m``."""
         function, _, module = name.partition("@")
-        size = self.chance.randrange(0x40, 0xA00, 0x10)
-        place = self.chance.randrange(5, size)
+        if name not in self.places:
+            size = self.chance.randrange(0x40, 0xA00, 0x10)
+            self.places[name] = (self.chance.randrange(5, size), size)
+        place, size = self.places[name]
         return f"{function}+{place:#x}/{size:#x}" + (f" [{module}]" if module else "")
 
     @property
     def loaded(self) -> str:
         """The modules that are linked in: those of the trace come first."""
         named = [name.partition("@")[2] for name in (self.function, *self.calls)]
-        return " ".join(dict.fromkeys([n for n in named if n] + self.machine.loaded.split()))
+        linked = [n for n in named if n] + self.also.split() + self.machine.loaded.split()
+        return " ".join(dict.fromkeys(linked))
 
     def machine_lines(self) -> None:
         """Say which machine, task and kernel it was."""
@@ -333,18 +343,44 @@ def double_free(crash: Crash) -> str:
     return crash.end()
 
 
-SHAPES = {
+def _trap(headline: str) -> Callable[[Crash], str]:
+    def said(crash: Crash) -> str:
+        crash.say(headline)
+        crash.machine_lines()
+        crash.pointer(crash.function)
+        crash.trace()
+        return crash.end()
+
+    return said
+
+
+def skb_over_panic(crash: Crash) -> str:
+    """A packet that is longer than its buffer."""
+    return skb_panic(crash, "over", "skb_put")
+
+
+STALLS = {
+    "soft-lockup": soft_lockup,
+    "hard-lockup": hard_lockup,
+    "rcu-stall": rcu_stall,
+}
+"""Shapes of a processor that does not come back."""
+SHAPES = STALLS | {
     "null-deref": null_deref,
     "page-fault": page_fault,
     "gpf": gpf,
     "bug": bug,
     "sanitizer": use_after_free,
-    "soft-lockup": soft_lockup,
-    "hard-lockup": hard_lockup,
-    "rcu-stall": rcu_stall,
     "hung-task": hung_task,
     "warning": warning,
     "panic": stack_protector,
     "double-free": double_free,
+    "divide-error": _trap("divide error: 0000 [#1] SMP PTI"),
+    "invalid-opcode": _trap("invalid opcode: 0000 [#1] SMP PTI"),
+    "double-fault": _trap("double fault: 0000 [#1] SMP PTI"),
+    "skb-panic": skb_panic,
+    "skb-over-panic": skb_over_panic,
 }
-"""How a crash of a kind is written; the names are the kinds that the reader gives, and double-free."""
+"""How a crash is written; most names are the kinds that the reader gives."""
+ONLY_X86 = {"gpf", "rcu-stall", "hard-lockup", "double-free", "panic"}
+"""Shapes that are written in the words of x86."""
