@@ -1,9 +1,10 @@
 # Several sysctls as one step, in the order in which they are given. Behind sysctl.sh, with:
-#   settings  one key=value a line; the order is that of writing, and a rollback goes backwards
+#   settings  key=value;key=value; the order is that of writing, and a rollback goes backwards
 #
 # Keys that bound each other refuse a wrong order, at boot too: so they are persisted in one file, in
 # that order. Keys that this kernel lacks are left out; a host that has none of them is not applicable.
 
+settings=$(printf '%s' "$settings" | tr ';' '\n')
 first=${settings%%=*}
 file=$root/etc/sysctl.d/99-zz-holdfast-several-$(printf '%s' "$first" | tr / .).conf
 goal=$(printf '%s' "$settings" | paste -s -d ' ' -)

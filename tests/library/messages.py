@@ -248,6 +248,10 @@ MESSAGES: dict[str, Callable[[], Texts]] = {
             crash("gpf", BOOKWORM, "nft_chain_parse_hook@nf_tables", f"nf_tables_addchain@nf_tables {NFT}"),
         ],
     ),
+    "tcp-ofo-queue": _texts(
+        [],
+        [crash("null-deref", FOCAL, "fib_table_lookup", "tcp_prune_ofo_queue tcp_try_rmem_schedule tcp_data_queue", where="softirq")],
+    ),
     "nft-verdict-init": _texts(
         [
             crash("gpf", BOOKWORM, "nf_hook_slow", "ip_local_deliver ip_rcv", where="softirq", also="nf_tables nfnetlink"),

@@ -324,7 +324,7 @@ def test_the_rules_of_waves_and_gates_in_the_how_to_can_be_written_so():
     text = section("Say how far a rollout may go, and what has to hold", HOW_TO)
     rules = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
     assert rules
-    runbook = yaml.safe_load((ROOT / "runbooks/net/tcp-estats-update-mss.yml").read_text())
+    runbook = yaml.safe_load((ROOT / "runbooks/network/tcp-estats-update-mss.yml").read_text())
     given = yaml.safe_load(rules[1])
     mitigation = model.Mitigation.model_validate({**runbook["mitigations"][0], **given})
     assert set(given["rollout"]) == set(model.Rollout.model_fields)

@@ -25,7 +25,7 @@ echo "$value" > "$1"
 
 
 def run(machine, phase, settings=SETTINGS):
-    head = {"phase": phase, "ref": "P-1", "root": str(machine.root), "settings": "\n".join(settings)}
+    head = {"phase": phase, "ref": "P-1", "root": str(machine.root), "settings": ";".join(settings)}
     lines = [f"{name}={shlex.quote(value)}" for name, value in head.items()]
     script = [*lines, (FILES / "sysctl.sh").read_text(), (FILES / "sysctl-several.sh").read_text()]
     done = subprocess.run(
