@@ -118,7 +118,7 @@ def other_strategies(playbooks: Mapping[str, str], names: Collection[str]) -> li
             continue
         seen.add(name)
         try:
-            data = marks.read(playbooks[name], tags=True).data
+            data = marks.read(playbooks[name], playbook=True).data
         except marks.MarkedError:
             continue
         for play in data if isinstance(data, list) else ():
@@ -132,7 +132,7 @@ def other_strategies(playbooks: Mapping[str, str], names: Collection[str]) -> li
 def read_playbook(file: str, text: str, *, writes: bool) -> Playbook:
     """Read one playbook; ``writes`` says that a mitigation or a rollback runs it."""
     try:
-        marked = marks.read(text, tags=True)
+        marked = marks.read(text, playbook=True)
     except marks.MarkedError as error:
         found = Problem(file=file, line=error.line, what=error.what)
         return Playbook(file=file, variables=frozenset(), problems=(found,))
