@@ -125,7 +125,9 @@ def mutants(clause: Clause, path: Path = ()) -> Iterator[Mutant]:
         at = (*path, name)
         yield Mutant(path=at, what=f"{_dotted(at)} dropped", clause=_with(clause, name, None))
         for changed, what in _changed(name, value):
-            yield Mutant(path=at, what=f"{_dotted(at)}: {what}", clause=_with(clause, name, changed))
+            yield Mutant(
+                path=at, what=f"{_dotted(at)}: {what}", clause=_with(clause, name, changed)
+            )
     for name, alias in NESTED.items():
         for number, inner in enumerate(parts := getattr(clause, name) or ()):
             at = (*path, alias, number)
@@ -134,9 +136,7 @@ def mutants(clause: Clause, path: Path = ()) -> Iterator[Mutant]:
             yield Mutant(path=at, what=f"{_dotted(at)} dropped", clause=less)
             for mutant in mutants(inner, at):
                 whole = (*parts[:number], mutant.clause, *parts[number + 1 :])
-                yield Mutant(
-                    path=mutant.path, what=mutant.what, clause=_with(clause, name, whole)
-                )
+                yield Mutant(path=mutant.path, what=mutant.what, clause=_with(clause, name, whole))
     if clause.none_of is not None:
         at = (*path, "not")
         yield Mutant(path=at, what=f"{_dotted(at)} dropped", clause=_with(clause, "none_of", None))
@@ -186,7 +186,7 @@ def _wider(name: str, one: Any) -> Iterator[str]:
 def _wider_name(name: str) -> str:
     """Return the glob of everything that begins like a name: ``tcp_*`` for ``tcp_ack``."""
     if is_glob(name):
-        head = name.split("*")[0].split("?")[0].rstrip("_")
+        head = name.split("*", maxsplit=1)[0].split("?", maxsplit=1)[0].rstrip("_")
         start = re.match(r"_*[A-Za-z0-9]+_", head)
         return f"{start[0]}*" if start and f"{start[0]}*" != name else ""
     start = re.match(r"_*[A-Za-z0-9]+_", name)
