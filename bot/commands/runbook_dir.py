@@ -44,3 +44,8 @@ def playbook_texts(root: Path) -> Mapping[str, str]:
 def read_all(text: str) -> Sequence[CrashReport]:
     """Read every kind of crash, those of programs and the kernel's notices too."""
     return crash.read(text, kinds=crash.ALL)
+
+
+def counted(number: int, what: str) -> str:
+    """Say a number of things."""
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -12,6 +12,7 @@ import click
 from bot.commands.context import print_json
 from bot.commands.runbook_dir import (
     Directory,
+    counted,
     library_of,
     playbook_dir,
     playbook_texts,
@@ -34,17 +35,15 @@ from bot.runner import syntax
     "--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", help="Output."
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-@click.option(
-    "--ansible/--no-ansible", default=True, help="Whether Ansible reads the playbooks too."
-)
-def lint(*, directory: Path | None, form: str, as_json: bool, ansible: bool) -> int:
+@click.option("--no-ansible", is_flag=True, help="Ansible does not read the playbooks.")
+def lint(*, directory: Path | None, form: str, as_json: bool, no_ansible: bool) -> int:
     """Say everything that is wrong with all runbooks at once."""
     library = library_of(directory, texts=True)
     root = playbook_dir(directory)
     playbooks = playbook_texts(root)
     problems = lint_library(library, playbooks)
     problems += broad(library, _samples(library))
-    if ansible:
+    if not no_ansible:
         problems += _ansible(library, playbooks, root)
     problems = order(problems)
     if as_json or form == "json":
@@ -72,8 +71,8 @@ def _print(problems: list[Problem], good: int) -> None:
         click.echo(str(problem))
     warnings = sum(problem.warning for problem in problems)
     errors = len(problems) - warnings
-    said = f"{errors} problems, {warnings} warnings" if problems else "no problems"
-    click.echo(f"{good} runbooks, {said}")
+    said = f"{counted(errors, 'problem')}, {counted(warnings, 'warning')}"
+    click.echo(f"{counted(good, 'runbook')}, {said if problems else 'no problems'}")
 
 
 def _samples(library: Library) -> list[Sight]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from bot.commands.context import print_json
-from bot.commands.runbook_dir import Directory, library_of, read_all
+from bot.commands.runbook_dir import Directory, counted, library_of, read_all
 from bot.runbook.junit import junit
 from bot.runbook.mutate import Score, percent, scores
 from bot.runbook.trial import TestResult, misplaced, run_tests
@@ -58,7 +58,7 @@ def _print(results: list[TestResult], bad: list[TestResult]) -> None:
         for line in result.diff:
             click.echo(f"    {line}")
     tested = len({result.runbook for result in results})
-    click.echo(f"{tested} runbooks, {len(results) - len(bad)} passed, {len(bad)} failed")
+    click.echo(f"{counted(tested, 'runbook')}, {len(results) - len(bad)} passed, {len(bad)} failed")
 
 
 def _print_scores(found: list[Score]) -> None:

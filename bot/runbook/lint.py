@@ -132,7 +132,7 @@ def _runbook(library: Library, runbook: Runbook, known: Playbooks) -> Iterator[P
 
 def _unwritten(file: str, text: str) -> Iterator[Problem]:
     for number, line in enumerate(text.split("\n"), 1):
-        found = re.search(r"\bTODO\b:? ?([^\"']{0,60})", line.split(" #")[0])
+        found = re.search(r"\bTODO\b:? ?([^\"']{0,100})", line.split(" #")[0])
         if found and not line.lstrip().startswith("#"):
             what = f"still to be written: {found[1].strip()}"
             yield Problem(file=file, line=number, what=what, warning=True, rule="todo")

@@ -10,7 +10,8 @@ from bot.crash.report import CrashReport
 from bot.runbook.pattern import NAME_GLOB
 
 TODO = "TODO"
-LINES = re.compile(r"\S.*")
+PLAIN = re.compile(r"[a-z_][a-z0-9_-]+")
+WORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,9 @@ knob: {name: net.ipv4.todo, safe: "0", scope: both}"""
 
 
 def _said(text: str) -> str:
-    """Write text so that YAML reads just that: a JSON string is one."""
+    """Write text so that YAML reads just that: a JSON string is one, and so are most names."""
+    if PLAIN.fullmatch(text) and text not in WORDS:
+        return text
     return json.dumps(text, ensure_ascii=False) if text.isprintable() else json.dumps(text)
 
 
