@@ -83,15 +83,16 @@ class VariablesTest(Part):
 
 
 def _sort(data: Any) -> str:
+    """Tell the three sorts apart; these names stand in error places and are no keys."""
     said = data if isinstance(data, dict) else {}
     if "hosts" in said or "targets" in said:
-        return "targets"
-    return "variables" if "variables" in said else "crash"
+        return "of facts"
+    return "of values" if "variables" in said else "of a crash"
 
 
 Trial = Annotated[
-    Annotated[CrashTest, Tag("crash")]
-    | Annotated[TargetsTest, Tag("targets")]
-    | Annotated[VariablesTest, Tag("variables")],
+    Annotated[CrashTest, Tag("of a crash")]
+    | Annotated[TargetsTest, Tag("of facts")]
+    | Annotated[VariablesTest, Tag("of values")],
     Discriminator(_sort),
 ]

@@ -179,7 +179,7 @@ class Runbook(Part):
 class Problem:
     """Something wrong in a file; ``line`` counts from 1, ``hint`` may be empty.
 
-    A ``warning`` is worth knowing and stops nothing.
+    ``rule`` is the name of the sort of problem. A ``warning`` is worth knowing and stops nothing.
     """
 
     file: str
@@ -187,6 +187,7 @@ class Problem:
     what: str
     hint: str = ""
     warning: bool = False
+    rule: str = "format"
 
     def __str__(self) -> str:
         what = f"warning: {self.what}" if self.warning else self.what
