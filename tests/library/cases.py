@@ -23,7 +23,7 @@ class Case:
     functions: Mapping[str, str]
     near: Mapping[str, str]
     kinds: tuple[str, ...] = MEMORY
-    other: str = "soft-lockup"
+    other: str = "hard-lockup"
     where: str = "syscall"
     comm: str = "nginx"
     source: str = "mm/slub.c:305"
@@ -78,12 +78,12 @@ CASES: dict[str, Case] = {
     "ipv6-rpl": Case(
         functions={"ipv6_rpl_srh_rcv": "ipv6_rthdr_rcv ip6_protocol_deliver_rcu ip6_input_finish"},
         near={"ipv6_srh_rcv": "ipv6_rthdr_rcv ip6_protocol_deliver_rcu", "ip6_finish_output2": "ip6_output"},
-        kinds=("skb-panic", "sanitizer", "page-fault"), other="soft-lockup", where="softirq",
+        kinds=("skb-panic", "sanitizer", "page-fault"), other="hard-lockup", where="softirq",
     ),
     "tcp-estats-update-mss": Case(
         functions={"tcp_estats_update_mss": f"tcp_sync_mss tcp_v4_mtu_reduced tcp_v4_err icmp_unreach icmp_rcv"},
         near={"tcp_sync_mss": "tcp_v4_mtu_reduced tcp_v4_err icmp_unreach", "tcp_estats_update_acked": TCP_IN},
-        kinds=("null-deref", "page-fault", "gpf"), other="soft-lockup", where="softirq",
+        kinds=("null-deref", "page-fault", "gpf"), other="hard-lockup", where="softirq",
         renamed="{}.constprop.1",
     ),
     "tcp-ofo-queue": Case(
@@ -136,7 +136,7 @@ CASES: dict[str, Case] = {
     ),
     "tcpmss-mangle-packet": Case(
         functions={"tcpmss_mangle_packet@xt_TCPMSS": "tcpmss_tg4@xt_TCPMSS ipt_do_table@ip_tables nf_hook_slow ip_forward"},
-        near={"ipt_do_table@ip_tables": "nf_hook_slow ip_forward", "tcpoptstrip_mangle_packet@xt_TCPOPTSTRIP": "ipt_do_table@ip_tables"},
+        near={"ipt_do_table@ip_tables": "nf_hook_slow ip_forward", "tcpmss_tg4@xt_TCPMSS": "ipt_do_table@ip_tables nf_hook_slow"},
         kinds=ANY, where="softirq",
     ),
     "nft-verdict-init": Case(
@@ -166,7 +166,7 @@ CASES: dict[str, Case] = {
     ),
     "reserve-sfa-size": Case(
         functions={"reserve_sfa_size@openvswitch": "__ovs_nla_copy_actions@openvswitch ovs_nla_copy_actions@openvswitch ovs_flow_cmd_new@openvswitch genl_rcv_msg netlink_rcv_skb"},
-        near={"ovs_nla_put_actions@openvswitch": "ovs_flow_cmd_fill_info@openvswitch", "ovs_flow_extract@openvswitch": "ovs_vport_receive@openvswitch"},
+        near={"ovs_nla_put_actions@openvswitch": "ovs_flow_cmd_fill_info@openvswitch", "reserve_space_for_hdr@openvswitch": "ovs_vport_receive@openvswitch"},
         comm="ovs-vswitchd",
     ),
     "ppp-cp-parse-cr": Case(
@@ -192,7 +192,7 @@ CASES: dict[str, Case] = {
     ),
     "legacy-parse-param": Case(
         functions={"legacy_parse_param": "vfs_parse_fs_param vfs_fsconfig_locked __do_sys_fsconfig"},
-        near={"ext4_parse_param@ext4": "vfs_parse_fs_param __do_sys_fsconfig", "vfs_parse_fs_param": "__do_sys_fsconfig"},
+        near={"ext4_parse_param@ext4": "vfs_parse_fs_param __do_sys_fsconfig", "vfs_parse_fs_param": "__do_sys_fsconfig", "legacy_get_tree": "vfs_get_tree vfs_fsconfig_locked"},
         comm="fsopen",
     ),
     "perf-group-detach": Case(

@@ -377,7 +377,7 @@ SHAPES = STALLS | {
     "double-free": double_free,
     "divide-error": _trap("divide error: 0000 [#1] SMP PTI"),
     "invalid-opcode": _trap("invalid opcode: 0000 [#1] SMP PTI"),
-    "double-fault": _trap("double fault: 0000 [#1] SMP PTI"),
+    "double-fault": _trap("traps: PANIC: double fault, error_code: 0x0"),
     "skb-panic": skb_panic,
     "skb-over-panic": skb_over_panic,
 }

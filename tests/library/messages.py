@@ -246,11 +246,20 @@ MESSAGES: dict[str, Callable[[], Texts]] = {
             crash("sanitizer", MAINLINE, "ctnetlink_new_conntrack@nf_conntrack_netlink", NFT),
             crash("gpf", BOOKWORM, "ip_set_destroy@ip_set", NFT),
             crash("gpf", BOOKWORM, "nft_chain_parse_hook@nf_tables", f"nf_tables_addchain@nf_tables {NFT}"),
-        ],
+         crash("gpf", MAINLINE, "nft_set_dump@examplefw", "examplefw_get@examplefw genl_rcv_msg"),
+         crash("gpf", MAINLINE, "nf_tables_fill_rule_info@nf_tables", "nf_tables_getrule@nf_tables"),],
     ),
     "tcp-ofo-queue": _texts(
+        [
+         crash("null-deref", BOOKWORM, "tcp_collapse_ofo_queue", "tcp_prune_queue tcp_try_rmem_schedule", where="softirq"),
+         crash("gpf", EL7, "tcp_prune_ofo_queue", "tcp_try_rmem_schedule tcp_data_queue", where="softirq"),
+         crash("hard-lockup", EL7, "tcp_try_coalesce", "tcp_collapse_ofo_queue tcp_prune_queue tcp_data_queue", where="softirq"),],
+        [crash("null-deref", FOCAL, "fib_table_lookup", "tcp_prune_ofo_queue tcp_try_rmem_schedule tcp_data_queue", where="softirq"),
+         crash("soft-lockup", FOCAL, "tcp_ofo_queue", "tcp_data_queue tcp_rcv_established tcp_v4_do_rcv", where="softirq"),],
+    ),
+    "tcp-sack-slowness": _texts(
         [],
-        [crash("null-deref", FOCAL, "fib_table_lookup", "tcp_prune_ofo_queue tcp_try_rmem_schedule tcp_data_queue", where="softirq")],
+        [crash("soft-lockup", FOCAL, "tcp_fragment_tstamp", "tcp_tso_should_defer tcp_write_xmit tcp_rcv_established", where="softirq")],
     ),
     "nft-verdict-init": _texts(
         [
@@ -260,7 +269,8 @@ MESSAGES: dict[str, Callable[[], Texts]] = {
         [
             crash("gpf", BOOKWORM, "nf_hook_slow", "ip_local_deliver ip_rcv", where="softirq", also="ip_tables xt_nat"),
             crash("soft-lockup", BOOKWORM, "nf_hook_slow", "ip_local_deliver ip_rcv", where="softirq", also="nf_tables"),
-        ],
+         crash("hard-lockup", BOOKWORM, "nf_hook_slow", "ip_local_deliver ip_rcv", where="softirq", also="nf_tables"),
+         crash("gpf", BOOKWORM, "nf_conntrack_in@nf_conntrack", "ip_local_deliver ip_rcv", where="softirq", also="nf_tables"),],
     ),
     "zfs-migrate-thp": _texts(
         [
@@ -276,7 +286,7 @@ MESSAGES: dict[str, Callable[[], Texts]] = {
             crash("bug", MAINLINE, "migrate_pages", COMPACT, source="mm/migrate.c:1021", also="zfs spl"),
             crash("bug", XENIAL, "isolate_migratepages_block", COMPACT, source="mm/compaction.c:589", also="zfs spl"),
             crash("warning", MAINLINE, "migrate_pages", COMPACT, source="mm/migrate.c:589", also="zfs spl"),
-        ],
+         crash("null-deref", MAINLINE, "dbuf_read@zfs", "dmu_buf_hold@zfs") + crash("bug", MAINLINE, "migrate_pages", "compact_zone try_to_compact_pages", source="mm/migrate.c:589", also="zfs spl"),],
     ),
     "unprivileged-bpf": _texts(
         [
@@ -290,7 +300,9 @@ MESSAGES: dict[str, Callable[[], Texts]] = {
             crash("sanitizer", FOCAL, "check_mem_access", f"do_check bpf_check {BPF}", comm="loader"),
             crash("soft-lockup", FOCAL, "adjust_reg_min_max_vals", f"do_check_common bpf_check {BPF}"),
             crash("page-fault", GRAVITON, "bpf_map_update_value", "bpf_map_update_elem __sys_bpf"),
-        ],
+         crash("hard-lockup", FOCAL, "do_check", "bpf_check bpf_prog_load __sys_bpf"),
+         crash("sanitizer", FOCAL, "adjust_managed_page_count", "balloon_page_enqueue"),
+         crash("page-fault", GRAVITON, "do_misc_fixups", "bpf_check bpf_prog_load __sys_bpf"),],
     ),
     "kmem-accounting": _texts(
         [
@@ -303,7 +315,7 @@ MESSAGES: dict[str, Callable[[], Texts]] = {
             _slub("kmalloc-4096", "0", "0x20"),
             _slub("radix_tree_node(77:kubepods.slice)", "1"),
             said("nginx: page allocation failure: order:4, mode:0x40a20(GFP_ATOMIC|__GFP_COMP), nodemask=(null),cpuset=/,mems_allowed=0"),
-        ],
+         _slub("kmalloc-192(1011:4f2a8d1c77aa)") + crash("null-deref", EL7, "example_open@example", "chrdev_open do_dentry_open"),],
     ),
     "intel-idle": _texts(
         [
@@ -315,7 +327,7 @@ MESSAGES: dict[str, Callable[[], Texts]] = {
             crash("hard-lockup", XENIAL, "acpi_idle_do_entry", "acpi_idle_enter cpuidle_enter_state do_idle"),
             crash("null-deref", FOCAL, "intel_idle", "cpuidle_enter_state cpuidle_enter do_idle"),
             _mce(4, "be00000000800400"),
-        ],
+         crash("hard-lockup", XENIAL, "intel_pstate_update_util", "update_load_avg enqueue_task_fair"),],
     ),
     "nvme-apst": _texts(
         [_nvme("CSTS=0xffffffff, PCI_STATUS=0x10"), _nvme("CSTS=0xffffffff, PCI_STATUS=0xffff", "nvme1"),
@@ -323,61 +335,72 @@ MESSAGES: dict[str, Callable[[], Texts]] = {
         [_nvme("CSTS=0x3, PCI_STATUS=0x10"),
          said("nvme nvme0: I/O 12 QID 3 timeout, aborting", "nvme nvme0: I/O 12 QID 3 timeout, reset controller"),
          said("nvme nvme0: Device not ready; aborting reset, CSTS=0xffffffff"),
-         said(IO.format("nvme0n1", 105906176))],
+         said(IO.format("nvme0n1", 105906176)),
+         _nvme("CSTS=0xffffffff, PCI_STATUS=0x10") + crash("null-deref", FOCAL, "nvme_pci_reset_done@nvme", "pci_reset_function", where="thread"),],
     ),
     "irq-nobody-cared": _texts(
         [_irq(16), _irq(19, EL7), _irq(23, FOCAL)],
         [said("hrtimer: interrupt took 34019 ns"), said("Uhhuh. NMI received for unknown reason 2d on CPU 0."),
-         crash("soft-lockup", XENIAL, "handle_irq_event_percpu", "handle_edge_irq do_IRQ")],
+         crash("soft-lockup", XENIAL, "handle_irq_event_percpu", "handle_edge_irq do_IRQ"),
+         crash("null-deref", FOCAL, "__report_bad_irq", "note_interrupt handle_irq_event", where="softirq"),],
     ),
     "tsc-unstable": _texts(
         [said(TSC, "TSC found unstable after boot, most likely due to broken BIOS. Use 'tsc=unstable'."),
          said("TSC found unstable after boot, most likely due to broken BIOS. Use 'tsc=unstable'."),
          said("sched_clock: Marking unstable (1281, 77)<-(1411, -52)", TSC)],
-        [said(SKEW.format(3)), said(OLD_SKEW.format(-8589847811)), said(HR.format(34019))],
+        [said(SKEW.format(3)), said(OLD_SKEW.format(-8589847811)), said(HR.format(34019)),
+         program("panic: TSC found unstable after boot", *GO[2:]),],
     ),
     "clock-jump": _texts(
         [said(SKEW.format(3), "clocksource:                       'hpet' wd_nsec: 515839812 wd_now: 6a1c mask: ffffffff",
               "clocksource:                       'tsc' cs_nsec: 1015839812 cs_now: 51c0ffee mask: ffffffffffffffff"),
          said(OLD_SKEW.format(-8589847811)), said("tsc: Marking TSC unstable due to clocksource watchdog")],
-        [said(TSC), said(HR.format(34019)), said("workqueue: drm_fb_helper_damage_work hogged CPU for >10000us 4 times, consider switching to WQ_UNBOUND")],
+        [said(TSC), said(HR.format(34019)), said("workqueue: drm_fb_helper_damage_work hogged CPU for >10000us 4 times, consider switching to WQ_UNBOUND"),
+         crash("null-deref", FOCAL, "clocksource_watchdog", "call_timer_fn run_timer_softirq", where="softirq"),],
     ),
     "pci-realloc": _texts(
         [said(PCI), said("pci_bus 0000:00: Some PCI device resources are unassigned, try booting with pci=realloc"),
          said("Some PCI device resources are unassigned, try booting with pci=realloc")],
         [said("pcieport 0000:00:1c.4: AER: Corrected error received: 0000:00:1c.4"), _irq(16),
-         said("pcieport 0000:00:01.0: AER: Uncorrected (Fatal) error received: 0000:01:00.0")],
+         said("pcieport 0000:00:01.0: AER: Uncorrected (Fatal) error received: 0000:01:00.0"),
+         crash("null-deref", FOCAL, "pci_assign_unassigned_root_bus_resources", "pci_host_probe pci_host_common_probe", where="thread"),],
     ),
     "conntrack-full": _texts(
         [said(CONNTRACK, CONNTRACK, "net_ratelimit: 5212 callbacks suppressed", CONNTRACK),
          said("nf_conntrack: table full, dropping packet"), said("ip_conntrack: table full, dropping packet.")],
         [said(EXPECT), said(NEIGHBOUR.format("arp_cache")),
-         crash("soft-lockup", BOOKWORM, "__nf_conntrack_alloc@nf_conntrack", "init_conntrack@nf_conntrack nf_conntrack_in@nf_conntrack nf_hook_slow")],
+         crash("soft-lockup", BOOKWORM, "__nf_conntrack_alloc@nf_conntrack", "init_conntrack@nf_conntrack nf_conntrack_in@nf_conntrack nf_hook_slow"),
+         crash("null-deref", EL7, "__nf_conntrack_alloc@nf_conntrack", "init_conntrack@nf_conntrack nf_conntrack_in@nf_conntrack", where="softirq"),],
     ),
     "neighbour-overflow": _texts(
         [said(NEIGHBOUR.format("arp_cache")), said(NEIGHBOUR.format("ndisc_cache")), said("arp_cache: neighbor table overflow!"),
          said("ipv4: Neighbour table overflow.")],
         [said(CONNTRACK), said("IPv6: Route cache is full: consider increasing sysctl net.ipv6.route.max_size."),
-         said("TCP: time wait bucket table overflow")],
+         said("TCP: time wait bucket table overflow"),
+         crash("gpf", EL7, "neigh_alloc", "__neigh_create ip_finish_output2", where="softirq"),],
     ),
     "tcp-mem": _texts(
         [said(TCP_MEM), said("TCP: out of memory -- consider tuning tcp_mem", ORPHANS),
          said("net_ratelimit: 12 callbacks suppressed", TCP_MEM)],
         [said(ORPHANS), said("SCTP: out of memory -- consider tuning sctp_mem"), said("TCP: time wait bucket table overflow"),
-         _oom("nginx", 4021)],
+         _oom("nginx", 4021),
+         program("panic: consider tuning tcp_mem", *GO[2:]),],
     ),
     "syn-flood": _texts(
         [said(FLOOD.format(443)), said("TCP: request_sock_TCPv6: Possible SYN flooding on port [::]:8080. Sending cookies."),
          said("possible SYN flooding on port 80. Sending cookies."), said("TCP: Possible SYN flooding on port 25. Dropping request.  Check SNMP counters.")],
-        [said(CONNTRACK), said(ORPHANS), said("TCP: time wait bucket table overflow")],
+        [said(CONNTRACK), said(ORPHANS), said("TCP: time wait bucket table overflow"),
+         crash("null-deref", FOCAL, "tcp_syn_flood_action", "tcp_conn_request tcp_v4_conn_request", where="softirq"),],
     ),
     "ebpf-eibrs": _texts(
         [said(EIBRS), said(EIBRS_SMT), said("microcode: updated early", EIBRS)],
-        [said(SPLIT.format("java", 811, 0x7F21A)), said(TSC), said("Spectre V2 : Mitigation: Enhanced IBRS", HR.format(34019))],
+        [said(SPLIT.format("java", 811, 0x7F21A)), said(TSC), said("Spectre V2 : Mitigation: Enhanced IBRS", HR.format(34019)),
+         crash("null-deref", BOOKWORM, "unpriv_ebpf_notify", "bpf_unpriv_handler proc_sys_call_handler"),],
     ),
     "split-lock": _texts(
         [said(SPLIT.format("java", 811, 0x7F21A0)), said(SPLIT.format("CPU 1/KVM", 9911, 0x401F0A)), said(SPLIT.format("game.exe", 4, 0x3331))],
-        [said(BUS.format("java", 811, 0x7F21A0)), said(EIBRS), said(HR.format(34019))],
+        [said(BUS.format("java", 811, 0x7F21A0)), said(EIBRS), said(HR.format(34019)),
+         program("panic: split_lock", *GO[2:]),],
     ),
     "hung-task": _texts(
         [crash("hung-task", BOOKWORM, "rwsem_down_write_slowpath", "down_write do_truncate do_sys_ftruncate", comm="postgres"),
@@ -447,7 +470,8 @@ MESSAGES: dict[str, Callable[[], Texts]] = {
         [_memcg("java", 40188), _memcg("prometheus", 77),
          program("Mar  3 04:12:07 kube7 kernel: Memory cgroup out of memory: Kill process 2210 (worker) score 1903 or sacrifice child",
                  "Mar  3 04:12:07 kube7 kernel: Killed process 2210 (worker) total-vm:113288kB, anon-rss:472kB, file-rss:0kB, shmem-rss:0kB")],
-        [_oom("java", 40188), said("cgroup: fork rejected by pids controller in /kubepods/pod77"), _oom("mysqld", 2210)],
+        [_oom("java", 40188), said("cgroup: fork rejected by pids controller in /kubepods/pod77"), _oom("mysqld", 2210),
+         program("panic: no room for the buffer in memory cgroup", *GO[2:]),],
     ),
     "page-allocation-failure": _texts(
         [said("ksoftirqd/2: page allocation failure: order:4, mode:0x40a20(GFP_ATOMIC|__GFP_COMP), nodemask=(null),cpuset=/,mems_allowed=0",
@@ -455,7 +479,8 @@ MESSAGES: dict[str, Callable[[], Texts]] = {
               " __alloc_pages_slowpath.constprop.0+0x9f2/0xa40", " __alloc_skb+0x8c/0x1e0", " igb_clean_rx_irq+0x4a1/0x8a0 [igb]", " igb_poll+0x86/0x3c0 [igb]", " </TASK>", "Mem-Info:"),
          said("swapper/1: page allocation failure: order:0, mode:0x480020(GFP_ATOMIC), nodemask=(null),cpuset=/,mems_allowed=0"),
          said("kworker/0:1: page allocation failure. order:5, mode:0x4020")],
-        [_slub("kmalloc-192"), _oom("java", 40188), said("vmap allocation for size 4198400 failed: use vmalloc=<size> to increase size.", TCP_MEM)],
+        [_slub("kmalloc-192"), _oom("java", 40188), said("vmap allocation for size 4198400 failed: use vmalloc=<size> to increase size.", TCP_MEM),
+         program("panic: page allocation failure", *GO[2:]),],
     ),
     "machine-check": _texts(
         [_mce(4, "be00000000800400"), _mce(7, "fe00000000010091", 11), _ghes("fatal", "multi-bit ECC"), _ghes("recoverable", "multi-bit ECC"),
@@ -471,12 +496,15 @@ MESSAGES: dict[str, Callable[[], Texts]] = {
          _ghes("corrected", "single-bit ECC"), said("mce: [Hardware Error]: Machine check events logged"),
          said("mce: [Hardware Error]: Corrected error, no action required.")],
         [_mce(4, "be00000000800400"), said("EDAC MC1: 1 UE multi-bit ECC on unknown memory (node:1 card:2 module:0 page:0x2f41c0d offset:0x0 grain:1)"),
-         said("pcieport 0000:00:1c.4: AER: Corrected error received: 0000:00:1c.4"), said(THERMAL.format(3, "Core", 12))],
+         said("pcieport 0000:00:1c.4: AER: Corrected error received: 0000:00:1c.4"), said(THERMAL.format(3, "Core", 12)),
+         crash("null-deref", XENIAL, "do_machine_check", "machine_check"),
+         program("panic: machine check: Corrected error", *GO[2:]),],
     ),
     "overheating": _texts(
         [said(THERMAL.format(3, "Core", 12)), said(THERMAL.format(0, "Package", 4411)),
          said("CPU7: Core temperature above threshold, cpu clock throttled (total events = 1)")],
-        [said("mce: [Hardware Error]: Machine check events logged"), said(HR.format(34019)), said("mce: CPU3: Core temperature/speed normal", EIBRS)],
+        [said("mce: [Hardware Error]: Machine check events logged"), said(HR.format(34019)), said("mce: CPU3: Core temperature/speed normal", EIBRS),
+         crash("null-deref", FOCAL, "therm_throt_process", "intel_thermal_interrupt", where="softirq"),],
     ),
     "disk-full": _texts(
         [program(*PYTHON_FULL),
@@ -484,10 +512,14 @@ MESSAGES: dict[str, Callable[[], Texts]] = {
          said("device-mapper: thin: 253:4: switching pool to out-of-metadata-space mode"),
          said("EXT4-fs (sdb1): Delayed block allocation failed for inode 262401 at logical offset 12 with max blocks 8 with error 28"),
          said("BTRFS: error (device sdc1) in btrfs_run_delayed_refs:2163: errno=-28 No space left", "BTRFS info (device sdc1): forced readonly"),
-         program("panic: write /var/lib/app/wal/0001: no space left on device", "", "goroutine 1 [running]:", "main.append(...)", "\t/src/wal.go:88", "main.main()", "\t/src/main.go:12 +0x1d")],
+         program("panic: write /var/lib/app/wal/0001: no space left on device", "", "goroutine 1 [running]:", "main.append(...)", "\t/src/wal.go:88", "main.main()", "\t/src/main.go:12 +0x1d"),
+         program("Exception in thread \"main\" java.io.IOException: No space left on device", "\tat java.base/java.io.FileOutputStream.writeBytes(Native Method)", "\tat com.acme.shop.Export.run(Export.java:41)"),
+         program(*NODE).replace("no upstream", "ENOSPC: no space left on device, write"),
+         program(*RUST).replace("called `Option::unwrap()` on a `None` value", "write failed: No space left on device (os error 28)"),],
         [said("EXT4-fs (sdb1): Delayed block allocation failed for inode 262401 at logical offset 12 with max blocks 8 with error 5"),
          said("BTRFS: error (device sdc1) in btrfs_commit_transaction:2163: errno=-5 IO failure", "BTRFS info (device sdc1): forced readonly"),
-         said("device-mapper: thin: 253:4: switching pool to read-only mode"), program(*PYTHON)],
+         said("device-mapper: thin: 253:4: switching pool to read-only mode"), program(*PYTHON),
+         said("rsyslogd: file write error: No space left on device", "EXT4-fs (sdb1): This should not happen!! Data will be lost, error 28") + crash("null-deref", EL7, "example_open@example", "chrdev_open do_dentry_open"),],
     ),
     "filesystem-read-only": _texts(
         [said("EXT4-fs error (device sda1): ext4_find_entry:1455: inode #262401: comm nginx: reading directory lblock 0", "Aborting journal on device sda1-8.",
@@ -510,7 +542,8 @@ MESSAGES: dict[str, Callable[[], Texts]] = {
         [said(NFS.format("nas-1", "still trying")), said(NFS.format("10.0.4.7", "timed out")), said(NFS.format("nas-2.example.net", "still trying"))],
         [said("CIFS: VFS: \\\\files has not responded in 180 seconds. Reconnecting..."),
          crash("hung-task", XENIAL, "rpc_wait_bit_killable@sunrpc", "__rpc_execute@sunrpc nfs4_proc_getattr@nfsv4", comm="df"),
-         crash("null-deref", EL7, "call_timeout@sunrpc", "rpc_async_schedule@sunrpc", where="thread")],
+         crash("null-deref", EL7, "call_timeout@sunrpc", "rpc_async_schedule@sunrpc", where="thread"),
+         crash("gpf", MAINLINE, "call_transmit@sunrpc", "rpc_async_schedule@sunrpc", where="thread"),],
     ),
     "program-crash": _texts(
         [said(SEGFAULT.format("nginx", 811, 0x18, 4, "nginx")), said(SEGFAULT.format("php-fpm7.4", 20117, 0x7F9A00000018, 6, "libcrypto.so.1.1")),

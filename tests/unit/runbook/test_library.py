@@ -16,6 +16,7 @@ from bot.runbook.lint import lint
 from bot.runbook.load import load
 from bot.runbook.match import match
 from bot.runbook.model import Runbook
+from bot.runbook.mutate import percent, scores
 from bot.runbook.trial import Case, cases, run_tests
 from tests.library.cases import CASES
 from tests.library.messages import MESSAGES
@@ -202,3 +203,12 @@ def _best(case: Case) -> str:
 def _flat(clause: Clause) -> list[Clause]:
     inner = (*(clause.any_of or ()), *(clause.all_of or ()))
     return [clause, *(one for part in inner for one in _flat(part))]
+
+
+def test_the_crash_texts_tell_the_library_from_what_asks_for_less():
+    found = scores(SHIPPED, READ)
+    killed, mutants = sum(one.killed for one in found), sum(one.mutants for one in found)
+    assert percent(killed, mutants) >= 90
+    assert [one.runbook for one in found if one.failing] == []
+    weak = [one.runbook for one in found if one.percent < 50]
+    assert weak == []
