@@ -147,7 +147,7 @@ def _sysctls(
             yield Candidate(
                 name=one.key,
                 sort=one.sort,
-                about=f"{one.about}: {SORTS[one.sort]}, safest is {one.off}",
+                about=f"{one.about}: {SORTS[one.sort]}, safest is {one.safest}",
                 score=round(worth * WEIGHT[one.sort], 2),
                 reasons=tuple(reasons),
             )

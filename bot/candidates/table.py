@@ -23,7 +23,7 @@ class Sysctl:
 
     key: str
     sort: str
-    off: str
+    safest: str
     about: str
     functions: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ def _sysctl(row: Mapping[str, Any], by_key: Mapping[str, Mapping[str, Any]]) -> 
     return Sysctl(
         key=row["key"],
         sort=row["sort"],
-        off=row["off"],
+        safest=row["safest"],
         about=row["about"],
         functions=tuple(dict.fromkeys((*row["functions"], *other))),
         **lists,
