@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from bot.candidates.table import SORTS, Sysctl, Table
 from bot.crash.report import CrashReport
@@ -19,7 +20,28 @@ NEAR, STEP, FALL = 10.0, 6.0, 0.7
 WORD, MODULE, FILE = 2.0, 8.0, 6.0
 WEIGHT = {"switch": 1.0, "module": 0.9, "privilege": 0.85, "limit": 0.6}
 """A switch helps more surely than who may reach the code, and that more than a limit."""
-COMMON = frozenset("net ipv4 ipv6 kernel vm fs dev user core all conf default the of a and".split())
+ALIKE = 0.95
+"""What a setting of some distributions is worth beside the one that every kernel has."""
+COMMON = frozenset(
+    [
+        "net",
+        "ipv4",
+        "ipv6",
+        "kernel",
+        "vm",
+        "fs",
+        "dev",
+        "user",
+        "core",
+        "all",
+        "conf",
+        "default",
+        "the",
+        "of",
+        "a",
+        "and",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +68,19 @@ class Candidate:
     present: bool | None = None
 
 
+def as_row(candidate: Candidate) -> dict[str, Any]:
+    """Return a candidate as JSON shows it."""
+    return {
+        "candidate": candidate.name,
+        "sort": candidate.sort,
+        "about": candidate.about,
+        "score": candidate.score,
+        "reasons": list(candidate.reasons),
+        "present": candidate.present,
+        "label": LABEL,
+    }
+
+
 def rank(table: Table, report: CrashReport, present: Present | None = None) -> list[Candidate]:
     """Return at most ``LIMIT`` candidates, the nearest first; equal ones by name.
 
@@ -54,7 +89,7 @@ def rank(table: Table, report: CrashReport, present: Present | None = None) -> l
     """
     frames = list(_frames(report))
     modules = _modules(report)
-    found = [*_sysctls(table, report, frames, modules), *_blocks(table, report, frames, modules)]
+    found = [*_sysctls(table, report, frames, modules), *_blocks(table, frames, modules)]
     if present is not None:
         found = [_on(candidate, present) for candidate in found]
         found = [candidate for candidate in found if candidate.present]
@@ -148,7 +183,7 @@ def _sysctls(
                 name=one.key,
                 sort=one.sort,
                 about=f"{one.about}: {SORTS[one.sort]}, safest is {one.safest}",
-                score=round(worth * WEIGHT[one.sort], 2),
+                score=round(worth * WEIGHT[one.sort] * (ALIKE if one.like else 1.0), 2),
                 reasons=tuple(reasons),
             )
 
@@ -161,7 +196,6 @@ def _shared(one: Sysctl, function: str) -> list[str]:
 
 def _blocks(
     table: Table,
-    report: CrashReport,
     frames: Collection[tuple[str, float]],
     modules: dict[str, float],
 ) -> Iterator[Candidate]:

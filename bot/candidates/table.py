@@ -28,6 +28,7 @@ class Sysctl:
     functions: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
+    like: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,7 @@ def _sysctl(row: Mapping[str, Any], by_key: Mapping[str, Mapping[str, Any]]) -> 
         safest=row["safest"],
         about=row["about"],
         functions=tuple(dict.fromkeys((*row["functions"], *other))),
+        like=row.get("like", ""),
         **lists,
     )
 

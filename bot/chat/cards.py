@@ -61,7 +61,16 @@ def headline(incident: Incident, now: datetime, lives: Sequence[Progress] = ()) 
         tone=tone,
         fields=tuple(fields),
         lines=next_steps(incident),
+        buttons=_unknown(incident),
     )
+
+
+def _unknown(incident: Incident) -> tuple[Button, ...]:
+    """Offer a look at what is near the crash, where no runbook offers to do anything."""
+    settled = incident.match is not None and not incident.requests
+    if incident.state != "open" or not settled or incident.current is not None:
+        return ()
+    return (Button(label="What could turn this off?", line=f"knobs {incident.id}"),)
 
 
 def next_steps(incident: Incident) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ CASES: dict[str, Case] = {
     ),
     "tcp-low-mss": Case(
         functions={
-            "tcp_mtu_probing": f"tcp_write_timeout tcp_retransmit_timer tcp_write_timer_handler",
+            "tcp_mtu_probing": "tcp_write_timeout tcp_retransmit_timer tcp_write_timer_handler",
             "__tcp_mtu_to_mss": f"tcp_mtu_to_mss tcp_sync_mss {TCP_IN}",
         },
         near={"tcp_mtu_check_reprobe": TCP_IN, "tcp_mtup_init": TCP_IN},
@@ -81,7 +81,7 @@ CASES: dict[str, Case] = {
         kinds=("skb-panic", "sanitizer", "page-fault"), other="hard-lockup", where="softirq",
     ),
     "tcp-estats-update-mss": Case(
-        functions={"tcp_estats_update_mss": f"tcp_sync_mss tcp_v4_mtu_reduced tcp_v4_err icmp_unreach icmp_rcv"},
+        functions={"tcp_estats_update_mss": "tcp_sync_mss tcp_v4_mtu_reduced tcp_v4_err icmp_unreach icmp_rcv"},
         near={"tcp_sync_mss": "tcp_v4_mtu_reduced tcp_v4_err icmp_unreach", "tcp_estats_update_acked": TCP_IN},
         kinds=("null-deref", "page-fault", "gpf"), other="hard-lockup", where="softirq",
         renamed="{}.constprop.1",
@@ -185,7 +185,7 @@ CASES: dict[str, Case] = {
         comm="wpa_supplicant",
     ),
     "bpf-jit": Case(
-        functions={"bpf_int_jit_compile": f"bpf_prog_select_runtime bpf_prog_load __sys_bpf"},
+        functions={"bpf_int_jit_compile": "bpf_prog_select_runtime bpf_prog_load __sys_bpf"},
         near={"bpf_prog_select_runtime": "bpf_prog_load __sys_bpf", "bpf_jit_binary_alloc": "bpf_prog_select_runtime"},
         kinds=("page-fault", "null-deref", "gpf", "bug", "sanitizer"), comm="loader",
         source="arch/x86/net/bpf_jit_comp.c:1720",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tests.library.machines import Machine
 
-BOTTOM = {
+BOTTOM: dict[str, dict[str, tuple[str, ...]]] = {
     "syscall": {
         "old": ("system_call_fastpath",),
         "mid": ("do_syscall_64", "entry_SYSCALL_64_after_hwframe"),
@@ -45,13 +45,12 @@ class Crash:
     comm: str = "nginx"
     source: str = "kernel/fork.c:1412"
     chance: random.Random = field(default_factory=random.Random)
-    panics: bool = False
     also: str = ""
-    lines: list[str] = field(default_factory=list)
-    clock: float = 0.0
-    cpu: int = 0
-    pid: int = 0
-    places: dict[str, tuple[int, int]] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list, init=False)
+    clock: float = field(default=0.0, init=False)
+    cpu: int = field(default=0, init=False)
+    pid: int = field(default=0, init=False)
+    places: dict[str, tuple[int, int]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.clock = self.chance.uniform(200, 900_000)
@@ -99,7 +98,9 @@ class Crash:
             caller = self.calls[0] if self.calls else "do_el0_svc"
             self.say(f"pc : {self.symbol(name)}", f"lr : {self.symbol(caller)}")
             self.say(f"sp : {self.address('ffff8000')}")
-            self.say(f"x29: {self.address('ffff8000')} x28: {self.address('ffff0000')} x27: 0000000000000000")
+            self.say(
+                f"x29: {self.address('ffff8000')} x28: {self.address('ffff0000')} x27: 0000000000000000"
+            )
             return
         at = self.address("ffffffff8")
         spelt = f"[<{at}>]  [<{at}>] " if self.machine.style == "old" else ""
@@ -131,9 +132,11 @@ class Crash:
             self.say("---[ end trace 0000000000000000 ]---")
         else:
             self.say(f"---[ end trace {self.chance.randrange(16**16):016x} ]---")
-        if self.panics or self.where == "softirq":
+        if self.where == "softirq":
             why = "Fatal exception in interrupt" if self.where == "softirq" else "Fatal exception"
-            self.say(f"Kernel panic - not syncing: {'Oops: ' if self.machine.style == 'arm64' else ''}{why}")
+            self.say(
+                f"Kernel panic - not syncing: {'Oops: ' if self.machine.style == 'arm64' else ''}{why}"
+            )
         return "\n".join(self.lines) + "\n"
 
 
@@ -192,7 +195,10 @@ def gpf(crash: Crash) -> str:
             "0xdead000000000122: 0000 [#1] PREEMPT SMP NOPTI"
         )
     else:
-        crash.say("general protection fault: 0000 [#1] SMP" + (" PTI" if crash.machine.style == "mid" else " "))
+        crash.say(
+            "general protection fault: 0000 [#1] SMP"
+            + (" PTI" if crash.machine.style == "mid" else " ")
+        )
     crash.machine_lines()
     crash.pointer(crash.function)
     crash.trace()
@@ -203,7 +209,11 @@ def bug(crash: Crash) -> str:
     """A check of the kernel's own that did not hold."""
     style = crash.machine.style
     crash.say("------------[ cut here ]------------", f"kernel BUG at {crash.source}!")
-    crash.say("Internal error: Oops - BUG: 0 [#1] SMP" if style == "arm64" else "invalid opcode: 0000 [#1] SMP PTI")
+    crash.say(
+        "Internal error: Oops - BUG: 0 [#1] SMP"
+        if style == "arm64"
+        else "invalid opcode: 0000 [#1] SMP PTI"
+    )
     crash.machine_lines()
     crash.pointer(crash.function)
     crash.trace(*((crash.function,) if style == "arm64" else ()))
@@ -216,10 +226,19 @@ def sanitizer(crash: Crash, what: str = "slab-out-of-bounds", how: str = "Write"
     crash.say("=" * 66, f"BUG: KASAN: {what} in {symbol}")
     crash.say(f"{how} of size 8 at addr {crash.address()} by task {crash.comm}/{crash.pid}", "")
     m = crash.machine
-    crash.say(f"CPU: {crash.cpu} PID: {crash.pid} Comm: {crash.comm} {m.taint} {m.release} {m.build}")
+    crash.say(
+        f"CPU: {crash.cpu} PID: {crash.pid} Comm: {crash.comm} {m.taint} {m.release} {m.build}"
+    )
     crash.say(f"Hardware name: {m.hardware}")
     if m.style == "arm64":
-        crash.trace("dump_backtrace", "show_stack", "dump_stack_lvl", "print_report", "kasan_report", crash.function)
+        crash.trace(
+            "dump_backtrace",
+            "show_stack",
+            "dump_stack_lvl",
+            "print_report",
+            "kasan_report",
+            crash.function,
+        )
     elif m.style == "new":
         crash.trace("dump_stack_lvl", "print_report", "kasan_report", crash.function)
     else:
@@ -231,7 +250,9 @@ def sanitizer(crash: Crash, what: str = "slab-out-of-bounds", how: str = "Write"
 
 def use_after_free(crash: Crash) -> str:
     """A report of KASAN about freed memory."""
-    return sanitizer(crash, "use-after-free" if crash.machine.style != "new" else "slab-use-after-free", "Read")
+    return sanitizer(
+        crash, "use-after-free" if crash.machine.style != "new" else "slab-use-after-free", "Read"
+    )
 
 
 def skb_panic(crash: Crash, way: str = "under", call: str = "skb_push") -> str:
@@ -253,7 +274,9 @@ def stack_protector(crash: Crash) -> str:
     said = f"Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: {symbol}"
     m = crash.machine
     crash.say(said)
-    crash.say(f"CPU: {crash.cpu} PID: {crash.pid} Comm: {crash.comm} {m.taint} {m.release} {m.build}")
+    crash.say(
+        f"CPU: {crash.cpu} PID: {crash.pid} Comm: {crash.comm} {m.taint} {m.release} {m.build}"
+    )
     crash.say(f"Hardware name: {m.hardware}")
     crash.trace("dump_stack", "panic", "__stack_chk_fail", crash.function)
     crash.say(f"---[ end {said} ]---")
@@ -264,7 +287,9 @@ def panic(crash: Crash, why: str = "Attempted to kill init! exitcode=0x0000000b"
     """A kernel that stops for a reason of its own."""
     m = crash.machine
     crash.say(f"Kernel panic - not syncing: {why}")
-    crash.say(f"CPU: {crash.cpu} PID: {crash.pid} Comm: {crash.comm} {m.taint} {m.release} {m.build}")
+    crash.say(
+        f"CPU: {crash.cpu} PID: {crash.pid} Comm: {crash.comm} {m.taint} {m.release} {m.build}"
+    )
     crash.say(f"Hardware name: {m.hardware}")
     crash.trace("dump_stack", "panic", crash.function)
     crash.say(f"---[ end Kernel panic - not syncing: {why} ]---")
@@ -284,13 +309,24 @@ def soft_lockup(crash: Crash) -> str:
 def rcu_stall(crash: Crash) -> str:
     """A CPU that keeps RCU waiting."""
     crash.say("rcu: INFO: rcu_sched self-detected stall on CPU")
-    crash.say(f"rcu: \t{crash.cpu}-....: (14999 ticks this GP) idle=1ce/1/0x4000000000000002 softirq=91237/91237 fqs=7321")
+    crash.say(
+        f"rcu: \t{crash.cpu}-....: (14999 ticks this GP) idle=1ce/1/0x4000000000000002 softirq=91237/91237 fqs=7321"
+    )
     crash.say("\t(t=15000 jiffies g=312233 q=88120)", f"NMI backtrace for cpu {crash.cpu}")
     m = crash.machine
-    crash.say(f"CPU: {crash.cpu} PID: {crash.pid} Comm: {crash.comm} {m.taint} {m.release} {m.build}")
+    crash.say(
+        f"CPU: {crash.cpu} PID: {crash.pid} Comm: {crash.comm} {m.taint} {m.release} {m.build}"
+    )
     crash.say(f"Hardware name: {m.hardware}", "Call Trace:", " <IRQ>")
-    for name in ("dump_stack", "nmi_cpu_backtrace.cold", "rcu_dump_cpu_stacks", "rcu_sched_clock_irq.cold",
-                 "update_process_times", "smp_apic_timer_interrupt", "apic_timer_interrupt"):
+    for name in (
+        "dump_stack",
+        "nmi_cpu_backtrace.cold",
+        "rcu_dump_cpu_stacks",
+        "rcu_sched_clock_irq.cold",
+        "update_process_times",
+        "smp_apic_timer_interrupt",
+        "apic_timer_interrupt",
+    ):
         crash.say(f" {crash.symbol(name)}")
     crash.say(" </IRQ>", f"RIP: 0010:{crash.symbol(crash.function)}")
     for name in (*crash.calls, "do_syscall_64", "entry_SYSCALL_64_after_hwframe"):
@@ -314,7 +350,9 @@ def hung_task(crash: Crash) -> str:
     crash.say(f"      {m.taint} {m.release} {m.build}")
     crash.say('"echo 0 > /proc/sys/kernel/hung_task_timeout_secs" disables this message.')
     if m.style in {"new", "arm64"}:
-        crash.say(f"task:{crash.comm:<15} state:D stack:    0 pid:{crash.pid:5} ppid:     2 flags:0x00004000")
+        crash.say(
+            f"task:{crash.comm:<15} state:D stack:    0 pid:{crash.pid:5} ppid:     2 flags:0x00004000"
+        )
     else:
         crash.say(f"{crash.comm:<15} D {crash.address()}     0 {crash.pid:5}      2 0x00000000")
     crash.trace("__schedule", "schedule", crash.function)
@@ -324,7 +362,9 @@ def hung_task(crash: Crash) -> str:
 def warning(crash: Crash) -> str:
     """A check that complains and lets the kernel go on."""
     crash.say("------------[ cut here ]------------")
-    crash.say(f"WARNING: CPU: {crash.cpu} PID: {crash.pid} at {crash.source} {crash.symbol(crash.function)}")
+    crash.say(
+        f"WARNING: CPU: {crash.cpu} PID: {crash.pid} at {crash.source} {crash.symbol(crash.function)}"
+    )
     crash.machine_lines()
     crash.pointer(crash.function)
     crash.trace(*((crash.function,) if crash.machine.style == "arm64" else ()))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tests.library.console import SHAPES, Crash, panic
 from tests.library.machines import (
-    ALTRA,
     BOOKWORM,
     EL7,
     EL8,
@@ -40,7 +39,9 @@ def program(*lines: str) -> str:
 def crash(kind: str, machine: Machine, function: str, calls: str, **more: str) -> str:
     """Return a report of ``kind`` about ``function``, called by ``calls``."""
     chance = random.Random(f"{kind} {machine.release} {function}")
-    made = Crash(machine=machine, function=function, calls=tuple(calls.split()), chance=chance, **more)
+    made = Crash(
+        machine=machine, function=function, calls=tuple(calls.split()), chance=chance, **more
+    )
     return SHAPES[kind](made)
 
 
@@ -149,8 +150,13 @@ def _ghes(severity: str, error: str) -> str:
 
 
 def _panic(machine: Machine, function: str, why: str) -> str:
-    made = Crash(machine=machine, function=function, calls=("do_exit", "do_group_exit"), comm="systemd",
-                 chance=random.Random(why))
+    made = Crash(
+        machine=machine,
+        function=function,
+        calls=("do_exit", "do_group_exit"),
+        comm="systemd",
+        chance=random.Random(why),
+    )
     return panic(made, why)
 
 
@@ -400,7 +406,7 @@ MESSAGES: dict[str, Callable[[], Texts]] = {
     "split-lock": _texts(
         [said(SPLIT.format("java", 811, 0x7F21A0)), said(SPLIT.format("CPU 1/KVM", 9911, 0x401F0A)), said(SPLIT.format("game.exe", 4, 0x3331))],
         [said(BUS.format("java", 811, 0x7F21A0)), said(EIBRS), said(HR.format(34019)),
-         program("panic: split_lock", *GO[2:]),],
+         program("panic: java took a split_lock trap", *GO[2:]),],
     ),
     "hung-task": _texts(
         [crash("hung-task", BOOKWORM, "rwsem_down_write_slowpath", "down_write do_truncate do_sys_ftruncate", comm="postgres"),
@@ -413,7 +419,7 @@ MESSAGES: dict[str, Callable[[], Texts]] = {
          crash("null-deref", FOCAL, "check_hung_task", "watchdog kthread")],
     ),
     "hung-task-storage": _texts(
-        [crash("hung-task", BOOKWORM, WAIT.split()[0], " ".join(JBD2.split()[1:]), comm="jbd2/sda1-8"),
+        [crash("hung-task", BOOKWORM, WAIT.split(maxsplit=1)[0], " ".join(JBD2.split()[1:]), comm="jbd2/sda1-8"),
          crash("hung-task", EL7, "io_schedule", "sleep_on_page __wait_on_bit wait_on_page_bit nfs_wb_page@nfs nfs_write_begin@nfs", comm="rsync"),
          crash("hung-task", GRAVITON, "io_schedule", "blk_mq_get_tag blk_mq_alloc_request nvme_alloc_request@nvme_core", comm="kworker/3:1H"),
          crash("hung-task", EL8, "xfs_log_force_lsn@xfs", "xfs_file_fsync@xfs do_fsync", comm="etcd"),

@@ -47,14 +47,20 @@ def _of_case(case: Case) -> Iterator[tuple[str, str]]:
     start = sum(map(ord, names[0]))
     for number, kind in enumerate(case.kinds):
         name = names[number % len(names)]
-        yield f"match-{number + 1}-{kind}", _crash(case, name, case.functions[name], kind, start + number)
+        yield (
+            f"match-{number + 1}-{kind}",
+            _crash(case, name, case.functions[name], kind, start + number),
+        )
     if not set(case.kinds) & {"skb-panic", *console.STALLS}:
         first, _, module = names[-1].partition("@")
         spelt = case.renamed.format(first) + (f"@{module}" if module else "")
         callers = case.functions[names[-1]]
         yield "match-renamed", _crash(case, spelt, callers, case.kinds[0], start + 5)
     for number, (name, callers) in enumerate(case.near.items()):
-        yield f"none-near-{number + 1}", _crash(case, name, callers, case.kinds[-number], start + number)
+        yield (
+            f"none-near-{number + 1}",
+            _crash(case, name, callers, case.kinds[-number], start + number),
+        )
     if case.other:
         name = names[0]
         yield f"none-{case.other}", _crash(case, name, case.functions[name], case.other, start + 3)

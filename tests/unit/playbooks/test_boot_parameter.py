@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.unit.playbooks.machine import Machine, Said
+
 OURS = "etc/default/grub.d/99-zz-holdfast-tsc-unstable.cfg"
 GRUB = "\tlinux\t/boot/vmlinuz-6.1.0-test root=/dev/vda1 ro quiet{}\n"
 # What update-grub does with the drop-ins, as far as it matters here.
@@ -23,7 +25,7 @@ case $1 in
 esac"""
 
 
-def as_debian(machine):
+def as_debian(machine: Machine) -> Machine:
     machine.put("proc/cmdline", "root=/dev/vda1 ro quiet\n")
     machine.put("etc/default/grub", "GRUB_TIMEOUT=5\n")
     machine.put("boot/grub/grub.cfg", GRUB.format(""))
@@ -31,7 +33,7 @@ def as_debian(machine):
     return machine
 
 
-def as_fedora(machine):
+def as_fedora(machine: Machine) -> Machine:
     machine.put("proc/cmdline", "root=/dev/vda1 ro quiet\n")
     machine.put("boot/args", "ro quiet")
     machine.program("grubby", GRUBBY)
@@ -43,7 +45,7 @@ def debian(machine):
     return as_debian(machine)
 
 
-def run(machine, phase, parameter="tsc=unstable"):
+def run(machine: Machine, phase: str, parameter: str = "tsc=unstable") -> Said:
     return machine.run("boot-parameter.sh", phase, parameter=parameter)
 
 

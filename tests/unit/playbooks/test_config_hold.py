@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 
+from tests.unit.playbooks.machine import Machine, Said
+
 LOCK = "var/cache/puppet/state/agent_disabled.lock"
 UNIT = "etc/systemd/system/chef-client.service.d/99-zz-holdfast.conf"
 SYSTEMCTL = """\
@@ -9,7 +11,7 @@ echo "$@" >> "$ROOT/log"
 case "$*" in "-q is-active chef-client") exit 0 ;; "-q is-active"*) exit 3 ;; esac"""
 
 
-def run(machine, phase):
+def run(machine: Machine, phase: str) -> Said:
     return machine.run("config-hold.sh", phase)
 
 

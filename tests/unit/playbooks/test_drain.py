@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.unit.playbooks.machine import Machine, Said
+
 NOTE = "etc/holdfast/drained"
 
 
@@ -13,7 +15,7 @@ def site(machine):
     return machine
 
 
-def run(machine, phase, **more):
+def run(machine: Machine, phase: str, **more: str) -> Said:
     words = {
         "drain": f"{machine.root}/bin/out web",
         "undrain": f"{machine.root}/bin/in web",

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.unit.playbooks.machine import Machine, Said
+
 OURS = "etc/modprobe.d/zz-holdfast-dccp.conf"
 UNUSED = "dccp 151552 0 - Live 0x0000000000000000\n"
 USED = "dccp 151552 2 dccp_ipv4,dccp_diag, Live 0x0000000000000000\n"
@@ -16,7 +18,7 @@ def dccp(machine):
     return machine
 
 
-def run(machine, phase, module="dccp"):
+def run(machine: Machine, phase: str, module: str = "dccp") -> Said:
     return machine.run("module.sh", phase, module=module)
 
 

@@ -55,3 +55,14 @@ def test_a_kernel_report_says_what_runs_and_what_is_installed(machine):
     assert "not installed" in missing["reason"]
     assert machine.run("kernel-report.sh", "probe", fixed="6.1.0-test").facts["safe"] is True
     assert machine.run("kernel-report.sh", "probe", fixed="").facts["safe"] is True
+
+
+def test_only_names_are_read_of_knobs_and_modules(machine):
+    knob = machine.put("proc/sys/net/ipv4/tcp_sack", "1\n")
+    knob.chmod(0)
+    machine.put("proc/modules", "tipc 1 0 - Live 0x0\nxfs 1 0 - Live 0x0\n")
+    said = machine.run("knob-names.sh", "probe", names="net.ipv4.tcp_sack net.ipv4.none net.ipv4")
+    assert said.facts["names"] == {"sysctls": ["net.ipv4.tcp_sack"], "modules": ["tipc", "xfs"]}
+    machine.put("proc/modules", "")
+    nothing = machine.run("knob-names.sh", "probe", names="net.ipv4.none").facts["names"]
+    assert nothing == {"sysctls": [], "modules": []}

@@ -4,10 +4,11 @@ import json
 import os
 import shlex
 import subprocess
+from collections.abc import Sequence
 
 import pytest
 
-from tests.unit.playbooks.machine import FILES, Said
+from tests.unit.playbooks.machine import FILES, Machine, Said
 
 LOW, HIGH = "net.ipv4.ipfrag_low_thresh", "net.ipv4.ipfrag_high_thresh"
 SETTINGS = (f"{LOW}=196608", f"{HIGH}=262144", "net.ipv6.ip6frag_low_thresh=196608")
@@ -24,7 +25,7 @@ echo "$value" > "$1"
 """
 
 
-def run(machine, phase, settings=SETTINGS):
+def run(machine: Machine, phase: str, settings: Sequence[str] = SETTINGS) -> Said:
     head = {"phase": phase, "ref": "P-1", "root": str(machine.root), "settings": ";".join(settings)}
     lines = [f"{name}={shlex.quote(value)}" for name, value in head.items()]
     script = [*lines, (FILES / "sysctl.sh").read_text(), (FILES / "sysctl-several.sh").read_text()]
@@ -48,7 +49,7 @@ def router(machine):
     return machine
 
 
-def values(machine):
+def values(machine: Machine) -> list[int]:
     return [int(machine.get(f"proc/sys/net/ipv4/ipfrag_{name}_thresh")) for name in ("low", "high")]
 
 
@@ -68,7 +69,11 @@ def test_keys_that_bound_each_other_are_lowered_and_restored_in_the_right_order(
     said = run(router, "apply")
     assert said.rc == 0, said.err
     assert values(router) == [196608, 262144]
-    assert (said.facts["safe"], said.facts["persisted"], said.facts["changed"]) == (True, True, True)
+    assert (said.facts["safe"], said.facts["persisted"], said.facts["changed"]) == (
+        True,
+        True,
+        True,
+    )
     assert said.facts["reason"] == "this kernel has no net.ipv6.ip6frag_low_thresh"
     before = router.tree()
     again = run(router, "apply").facts

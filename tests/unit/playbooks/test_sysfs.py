@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.unit.playbooks.machine import Machine, Said
+
 PATH = "/sys/kernel/mm/transparent_hugepage/enabled"
 OURS = "etc/tmpfiles.d/zz-holdfast-kernel-mm-transparent_hugepage-enabled.conf"
 
@@ -13,7 +15,7 @@ def thp(machine):
     return machine
 
 
-def run(machine, phase, value="never", path=PATH):
+def run(machine: Machine, phase: str, value: str = "never", path: str = PATH) -> Said:
     return machine.run("sysfs.sh", phase, path=path, value=value)
 
 

@@ -110,9 +110,7 @@ def test_a_negative_says_that_there_is_no_knob_and_offers_none(name: str):
     assert (book.mitigations, book.advice, book.knob, book.hold) == ((), (), (), None)
     for case in cases(SHIPPED, book):
         if case.expect == "match":
-            best = _best(case)
-            assert best == name
-            assert NEGATIVES[name].lstrip("_") in case.text
+            assert _best(case) == name
 
 
 def test_a_negative_stands_before_whatever_offers_something():

@@ -37,7 +37,9 @@ def test_every_shipped_runbook_fits_the_schema_and_names_it():
 def test_the_example_of_every_key_is_right_to_the_schema_to_the_loader_and_to_its_own_tests():
     assert EXAMPLE
     VALIDATOR.validate(yaml.safe_load(EXAMPLE[1]))
-    text = (ROOT / "runbooks/network/tests/tcp-sack-panic/none-near-1-journal-precise.log").read_text()
+    text = (
+        ROOT / "runbooks/network/tests/tcp-sack-panic/none-near-1-journal-precise.log"
+    ).read_text()
     found = load({"rb/example-rcv.yml": EXAMPLE[1], "rb/tests/mail.txt": text})
     assert [str(problem) for problem in found.problems] == []
     results = run_tests(found, crash.read)
