@@ -133,10 +133,8 @@ class Crash:
         else:
             self.say(f"---[ end trace {self.chance.randrange(16**16):016x} ]---")
         if self.where == "softirq":
-            why = "Fatal exception in interrupt" if self.where == "softirq" else "Fatal exception"
-            self.say(
-                f"Kernel panic - not syncing: {'Oops: ' if self.machine.style == 'arm64' else ''}{why}"
-            )
+            word = "Oops: " if self.machine.style == "arm64" else ""
+            self.say(f"Kernel panic - not syncing: {word}Fatal exception in interrupt")
         return "\n".join(self.lines) + "\n"
 
 
