@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "timeline": "bot.commands.ask:timeline",
         "read": "bot.commands.read:read",
         "intake": "bot.commands.ask:intake",
+        "knobs": "bot.commands.knobs:knobs",
         "runbook": "bot.commands.runbook:runbook",
         "slack": "bot.commands.site:slack",
         "demo": "bot.commands.demo:demo",

@@ -61,7 +61,16 @@ def headline(incident: Incident, now: datetime, lives: Sequence[Progress] = ()) 
         tone=tone,
         fields=tuple(fields),
         lines=next_steps(incident),
+        buttons=_unknown(incident),
     )
+
+
+def _unknown(incident: Incident) -> tuple[Button, ...]:
+    """Offer a look at what is near the crash, where no runbook offers to do anything."""
+    settled = incident.match is not None and not incident.requests
+    if incident.state != "open" or not settled or incident.current is not None:
+        return ()
+    return (Button(label="What could turn this off?", line=f"knobs {incident.id}"),)
 
 
 def next_steps(incident: Incident) -> tuple[str, ...]:
@@ -101,7 +110,9 @@ def _runbook(incident: Incident) -> str:
         return "none matches this crash" + "".join(near)
     if match.get("choice"):
         return f"choose, they match equally: {' or '.join(_equals(incident))}"
-    return f"{names[0]}: {_said(match['candidates'][0])}"
+    advice = "; ".join(one["title"] for one in match.get("advice", []))
+    said = f"{names[0]}: {_said(match['candidates'][0])}"
+    return f"{said}. Advice: {advice}" if advice else said
 
 
 def _equals(incident: Incident) -> list[str]:

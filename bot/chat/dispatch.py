@@ -8,6 +8,7 @@ from typing import Any
 
 from bot import postmortem
 from bot.approval.policy import VERBS as POLICY
+from bot.candidates.rank import LABEL, as_row
 from bot.chat import cards
 from bot.chat.card import Card, Reply
 from bot.chat.grammar import VERBS, Command
@@ -15,6 +16,7 @@ from bot.clock import stamp
 from bot.errors import BadInputError, NotFoundError, RefusedError
 from bot.incident.state import Incident, Outcome, Proposal
 from bot.service import approve, people, progress, request
+from bot.service.candidates import candidates
 from bot.service.knowledge import find
 from bot.service.site import Site, load, locate
 from bot.timeline.entry import Actor, Entry
@@ -249,22 +251,26 @@ def _postmortem(site: Site, command: Command, _actor: Actor) -> Reply:
 
 
 def _knobs(site: Site, command: Command, _actor: Actor) -> Reply:
+    """Show what the matched runbooks know, then what is near the crash. Nothing here is a button."""
     incident = load(site, command.subject)
     library = site.sources.library()
     rows, data = [], []
     for candidate in (incident.match or {}).get("candidates", []):
         runbook = find(library, candidate["runbook"])
-        if runbook.knob is not None:
-            knob = runbook.knob
+        for knob in runbook.knob:
             rows.append(f"{knob.name} = {knob.safe} (default {knob.default}), {runbook.id}")
             data.append({"runbook": runbook.id, **knob.model_dump(mode="json")})
-        elif runbook.no_knob is not None:
+        if runbook.no_knob is not None:
             rows.append(f"no knob, {runbook.id}: {runbook.no_knob.reason}")
             data.append({"runbook": runbook.id, "no_knob": runbook.no_knob.reason})
-    title = f"{incident.id} · {len(rows)} entries" if rows else "no runbook knows a knob for this"
-    return Reply(
-        card=Card(title=title, code="\n".join(rows)), data=data, exit_code=0 if data else 1
-    )
+    known = f"{len(rows)} by runbooks" if rows else "no runbook knows a knob for this"
+    near = candidates(site, incident)
+    if near:
+        rows += ["", f"{LABEL} (from shipped facts; no host was asked):"]
+        rows += [f"{one.name}: {one.about}; {'; '.join(one.reasons)}" for one in near]
+        data += [as_row(one) for one in near]
+    card = Card(title=f"{incident.id} · {known}, {len(near)} near the crash", code="\n".join(rows))
+    return Reply(card=card, data=data, exit_code=0 if data else 1)
 
 
 def _who(site: Site, _command: Command, actor: Actor) -> Reply:

@@ -75,7 +75,11 @@ _ROWS = (
     Verb(name="severity", help="sev1 to sev4", wants="incident", words=("level",), writes=True),
     Verb(name="timeline", help="what happened, in order", wants="incident"),
     Verb(name="postmortem", help="the draft, in Markdown", wants="incident"),
-    Verb(name="knobs", help="what the matched runbooks know to turn off", wants="incident"),
+    Verb(
+        name="knobs",
+        help="what could turn it off: by runbooks, and near the crash",
+        wants="incident",
+    ),
     Verb(name="resolve", help="close the incident", wants="incident", writes=True),
     Verb(name="reopen", help="open it again", wants="incident", writes=True),
     Verb(name="who", help="who may do what"),

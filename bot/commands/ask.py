@@ -28,7 +28,7 @@ def verb(row: Verb) -> click.Command:
     """Make a one-shot command of a row of the grammar."""
 
     def callback(*, words: Sequence[str], as_json: bool) -> int:
-        return _say([row.name, *words], as_json=as_json)
+        return say([row.name, *words], as_json=as_json)
 
     return click.Command(
         row.name,
@@ -44,7 +44,8 @@ def verb(row: Verb) -> click.Command:
     )
 
 
-def _say(words: list[str], *, as_json: bool) -> int:
+def say(words: list[str], *, as_json: bool) -> int:
+    """Speak to the running bot and show its answer; returns the exit status."""
     with _client() as client:
         answer = client.say(words)
     if as_json and words[0] == "timeline":
@@ -91,7 +92,7 @@ def intake(*, file: BinaryIO, host: str, as_json: bool) -> int:
 def timeline(ctx: click.Context, *, words: Sequence[str], head: str, as_json: bool) -> int:
     """Show what happened, in order; 'timeline verify INC-1' proves that nothing was changed."""
     if not words or words[0] != "verify":
-        return _say(["timeline", *words], as_json=as_json)
+        return say(["timeline", *words], as_json=as_json)
     if len(words) != 2:
         raise BadInputError("verify needs an incident", next="timeline verify INC-1")
     from bot.commands.verify import verify  # noqa: PLC0415 - only this verb needs the database

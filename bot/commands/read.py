@@ -28,7 +28,7 @@ def read(*, file: str, as_json: bool) -> int:
 
     Exit status 0: something crashed. 1: nothing did. 2: the text cannot be read.
     """
-    with _opened(file) as stream:
+    with opened(file) as stream:
         reports = crash.read_stream(stream, crash.ALL)
     if as_json:
         print_json([as_dict(report) for report in reports])
@@ -40,7 +40,7 @@ def read(*, file: str, as_json: bool) -> int:
 
 
 @contextmanager
-def _opened(file: str) -> Iterator[BinaryIO]:
+def opened(file: str) -> Iterator[BinaryIO]:
     """Open ``file`` for the body; whatever hinders its reading is one error for a person."""
     name = clean(click.format_filename(file))
     try:

@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import shutil
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 
-from bot import crash
 from bot.commands.context import print_json, terminal
+from bot.commands.runbook_dir import Directory, library_of, read_all
+from bot.commands.runbook_lint import lint
+from bot.commands.runbook_new import new
+from bot.commands.runbook_test import test
 from bot.crash.show import as_dict
 from bot.errors import BadInputError, NotFoundError
-from bot.layout import bundled
-from bot.runbook.disk import read_dir
-from bot.runbook.lint import lint as lint_library
-from bot.runbook.load import load
+from bot.runbook.complain import close
 from bot.runbook.match import Matches
 from bot.runbook.match import match as match_report
-from bot.runbook.model import Library
-from bot.runbook.trial import run_tests
-
-Directory = click.Path(path_type=Path, exists=True, file_okay=False)
+from bot.runbook.model import Library, Runbook
+from bot.runbook.schema import schema as json_schema
 
 
 @click.group()
 def runbook() -> None:
-    """Look at runbooks: lint, test, match, list, show."""
+    """Look at runbooks: match, list, show, new, lint, test, schema."""
+
+
+runbook.add_command(lint)
+runbook.add_command(new)
+runbook.add_command(test)
 
 
 def _library(directory: Path | None) -> Library:
-    """Load a directory; without one ``./runbooks``, else the shipped runbooks."""
-    here = Path("runbooks")
-    return load(read_dir(directory or (here if here.is_dir() else bundled("runbooks"))))
-
-
-def _playbooks(directory: Path | None) -> Mapping[str, str]:
-    beside = (directory or Path("runbooks")).parent / "playbooks"
-    root = beside if beside.is_dir() else bundled("playbooks")
-    return {path.name: path.read_text(errors="replace") for path in sorted(root.glob("*.yml"))}
+    """Load the runbooks, and name those that are left out on standard error."""
+    library = library_of(directory)
+    for problem in library.problems:
+        click.echo(f"left out: {problem}", err=True)
+    return library
 
 
 @runbook.command("list")
@@ -46,73 +47,58 @@ def _playbooks(directory: Path | None) -> Mapping[str, str]:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_command(*, directory: Path | None, as_json: bool) -> int:
     """List the runbooks that can be used."""
-    books = _library(directory).runbooks
+    library = _library(directory)
+    books = library.runbooks
     if as_json:
-        print_json(
-            [{"id": b.id, "title": b.title, "no_knob": b.no_knob is not None} for b in books]
-        )
+        print_json([_row(library, book) for book in books])
+    width = max((len(book.id) for book in books), default=0)
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
     for book in books if not as_json else ():
-        click.echo(f"{book.id:<28} {'no knob: ' if book.no_knob else ''}{book.title}")
+        line = f"{book.id:<{min(width, 32)}}  {_offer(book):<10}  {book.title}"
+        click.echo(line if len(line) <= room else line[: room - 1] + "…")
     return 0 if books else 1
 
 
+def _row(library: Library, book: Runbook) -> dict[str, object]:
+    return {
+        "id": book.id,
+        "title": book.title,
+        "no_knob": book.no_knob is not None,
+        "offers": _offer(book),
+        "file": library.sources[book.id][0],
+    }
+
+
+def _offer(book: Runbook) -> str:
+    if book.mitigations:
+        return "mitigation"
+    return "no knob" if book.no_knob else "advice"
+
+
 @runbook.command()
-@click.argument("name")
+@click.argument("name", metavar="ID")
 @click.option("--runbooks", "directory", type=Directory)
-def show(*, name: str, directory: Path | None) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(*, name: str, directory: Path | None, as_json: bool) -> int:
     """Print one runbook as it is written."""
-    source = _library(directory).sources.get(name)
+    library = library_of(directory)
+    source = library.sources.get(name)
     if source is None:
-        raise NotFoundError(f"there is no runbook {name!r}", next="see 'holdfast runbook list'")
-    click.echo(source[1], nl=False)
+        hint = close(name, list(library.sources)) or "see 'holdfast runbook list'"
+        raise NotFoundError(f"there is no runbook {name!r}", next=hint)
+    if as_json:
+        book = next(one for one in library.runbooks if one.id == name)
+        said = book.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        print_json({"file": source[0], "runbook": said})
+    else:
+        click.echo(source[1], nl=False)
     return 0
 
 
 @runbook.command()
-@click.argument("directory", type=Directory, required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def lint(*, directory: Path | None, as_json: bool) -> int:
-    """Say everything that is wrong with all runbooks at once."""
-    library = _library(directory)
-    problems = lint_library(library, _playbooks(directory))
-    if as_json:
-        rows = [
-            {"file": p.file, "line": p.line, "what": p.what, "hint": p.hint, "warning": p.warning}
-            for p in problems
-        ]
-        print_json(rows)
-    for problem in problems if not as_json else ():
-        click.echo(str(problem))
-    if not problems and not as_json:
-        click.echo(f"{len(library.runbooks)} runbooks, no problems")
-    return 1 if any(not problem.warning for problem in problems) else 0
-
-
-@runbook.command()
-@click.argument("directory", type=Directory, required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def test(*, directory: Path | None, as_json: bool) -> int:
-    """Run the runbooks' own tests."""
-    results = run_tests(_library(directory), crash.read)
-    bad = [result for result in results if not result.ok]
-    if as_json:
-        rows = [
-            {
-                "runbook": r.runbook,
-                "test": r.number,
-                "file": r.file,
-                "line": r.line,
-                "ok": r.ok,
-                "why": r.why,
-            }
-            for r in results
-        ]
-        print_json(rows)
-    for result in bad if not as_json else ():
-        click.echo(f"{result.file}:{result.line}: {result.why}")
-    if not as_json:
-        click.echo(f"{len(results) - len(bad)} passed, {len(bad)} failed")
-    return 1 if bad or not results else 0
+def schema() -> None:
+    """Print the JSON Schema of a runbook, for editors."""
+    click.echo(json.dumps(json_schema(), indent=2))
 
 
 @runbook.command()
@@ -125,13 +111,11 @@ def match(*, file: BinaryIO, directory: Path | None, labels: tuple[str, ...], as
     if wrong := [label for label in labels if "=" not in label]:
         raise BadInputError(f"{wrong[0]!r} is no label", where="--label", next="write NAME=VALUE")
     text = file.read().decode("utf-8", "replace")
-    reports = crash.read(text)
+    reports = read_all(text)
     if not reports:
         click.echo('{"report": null, "matches": [], "near": []}' if as_json else "no crash found")
         return 1
     library = _library(directory)
-    for problem in library.problems:
-        click.echo(f"left out: {problem}", err=True)
     named = dict(label.split("=", 1) for label in labels)
     found = match_report(library, reports[0], text, named)
     if as_json:

@@ -17,9 +17,9 @@ def knob_of(runbook: Runbook, mitigation: Mitigation, purpose: str) -> dict[str,
     variable ``key``, else the knob's name. A rollback wants each host's own prior value: None.
     """
     variables = resolved(mitigation)
-    if runbook.knob is None or "value" not in variables:
+    if len(runbook.knob) != 1 or "value" not in variables:
         return None
-    key = spelled(str(variables.get("key", runbook.knob.name)))
+    key = spelled(str(variables.get("key", runbook.knob[0].name)))
     return {"key": key, "value": None if purpose == "rollback" else str(variables["value"])}
 
 

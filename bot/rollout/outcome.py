@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bot.incident.state import Exposure, Host, Outcome
+from bot.runbook.judge import USUAL, Rule, judge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,18 +80,21 @@ class Seen:
         }
 
 
-def exposure(raw: Raw) -> dict[str, Any]:
-    """Read a probe: ``{exposure, reason, value, boot_id, kernel, safe, unreachable}``."""
+def exposure(raw: Raw, rule: Rule = USUAL) -> dict[str, Any]:
+    """Read a probe: ``{exposure, reason, value, boot_id, kernel, safe, unreachable}``.
+
+    ``rule`` is the runbook's, which says what an answer means.
+    """
     fact = _last(raw.facts, "probe", "verify", "preview")
     if fact is None:
         gone = raw.status == "unreachable"
         kind = Exposure.UNREACHABLE if gone else Exposure.UNKNOWN
         reason = raw.message or "the host gave no answer"
         return {"exposure": kind.value, "reason": reason, "unreachable": gone}
-    kind = Exposure.EXPOSED if fact.get("applicable") else Exposure.NOT_APPLICABLE
+    verdict, reason = judge(rule, fact)
     return {
-        "exposure": kind.value,
-        "reason": str(fact.get("reason") or ""),
+        "exposure": verdict,
+        "reason": reason,
         "safe": bool(fact.get("safe") and fact.get("persisted")),
         "seen_at": raw.at,
         **_truth(fact),

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from bot.crash.report import Kind
 from bot.runbook.kernel import check_range
+from bot.runbook.part import Part, Several
 from bot.runbook.pattern import check_glob, check_pattern
-
-
-def as_list(value: Any) -> Any:
-    """Take one for a list of one."""
-    return value if isinstance(value, list | tuple) or value is None else [value]
-
 
 Arch = Literal[
     "x86_64", "i386", "arm64", "arm", "riscv64", "mips", "ppc64", "ppc", "s390x", "loongarch64",
@@ -30,37 +25,47 @@ Taint = Literal[
 
 Glob = Annotated[str, AfterValidator(check_glob)]
 Pattern = Annotated[str, AfterValidator(check_pattern)]
-Globs = Annotated[tuple[Glob, ...], BeforeValidator(as_list), Field(min_length=1)]
+Globs = Several[Glob]
 Range = Annotated[str, AfterValidator(check_range)]
 Word = Annotated[str, Field(min_length=1, max_length=500)]
-Words = Annotated[tuple[Word, ...], BeforeValidator(as_list), Field(min_length=1)]
+Words = Several[Word]
 
 
-class Clause(BaseModel):
-    """Everything that is said must hold; of a list of kinds, functions, ranges …, one must.
+class Clause(Part):
+    """Everything that is said must hold; of a list, one.
 
-    ``function`` and ``module`` are names or globs. ``title`` (of the report) and ``message`` (the
-    raw text) are re2 patterns, searched anywhere. ``kernel`` ranges, ``arch``, ``taint`` letters and
-    the alert's ``labels`` (name -> values or globs) narrow that down: they never match alone.
-    ``any``, ``all`` and ``not`` nest.
+    ``kernel``, ``arch``, ``taint``, ``labels`` and ``alert_text`` narrow a match: they never match
+    alone. What the report does not say fits nothing. ``any``, ``all`` and ``not`` nest.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+    model_config = ConfigDict(populate_by_name=False)
 
-    kind: Annotated[tuple[Kind, ...], BeforeValidator(as_list), Field(min_length=1)] | None = None
+    kind: Several[Kind] | None = None
+    """What sort of crash."""
     function: Globs | None = None
+    """The guilty function: names or globs (`*`, `?`)."""
     module: Globs | None = None
+    """Its module: names or globs."""
     title: Pattern | None = None
+    """An re2 pattern, searched in the report's title and its alternatives."""
     message: Pattern | None = None
-    kernel: Annotated[tuple[Range, ...], BeforeValidator(as_list), Field(min_length=1)] | None = (
-        None
-    )
-    arch: Annotated[tuple[Arch, ...], BeforeValidator(as_list), Field(min_length=1)] | None = None
-    taint: Annotated[tuple[Taint, ...], BeforeValidator(as_list), Field(min_length=1)] | None = None
+    """An re2 pattern, searched in the text of the crash."""
+    kernel: Several[Range] | None = None
+    """Ranges of the kernel release, such as `< 5.2` or `>= 4.15 < 5.2`."""
+    arch: Several[Arch] | None = None
+    """The architecture."""
+    taint: Several[Taint] | None = None
+    """Letters of the taint, one of which must be set."""
     labels: Annotated[Mapping[Word, Words], Field(min_length=1)] | None = None
+    """Labels of the alert: name to values or globs. Every one that is named must fit."""
+    alert_text: Pattern | None = None
+    """An re2 pattern, searched in all that the alert said, from its beginning."""
     any_of: Annotated[tuple[Clause, ...], Field(min_length=1)] | None = Field(None, alias="any")
+    """Clauses, one of which must hold."""
     all_of: Annotated[tuple[Clause, ...], Field(min_length=1)] | None = Field(None, alias="all")
+    """Clauses that must all hold."""
     none_of: Clause | None = Field(None, alias="not")
+    """A clause that must not hold."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Clause:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from difflib import get_close_matches
-from typing import Any, Union, get_args, get_origin
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -24,6 +24,13 @@ TYPES = {
     "model_attributes_type": "a mapping",
     "dict_type": "a mapping",
 }
+ODD = frozenset({"yes", "no", "on", "off", "y", "n"})
+SORTS: Sequence[tuple[type, str]] = (
+    (bool, "a truth value"),
+    (int, "a number"),
+    (float, "a number"),
+    (date, "a date"),
+)
 LIMITS = {"too_short": "is empty", "string_too_short": "is empty", "string_too_long": "is too long"}
 
 
@@ -38,11 +45,26 @@ def problems(file: str, marked: Marked, error: ValidationError) -> Iterator[Prob
     found: dict[tuple[int, Path], Problem] = {}
     for one in error.errors(include_url=False):
         path = _path(marked, one["loc"], absent=one["type"] == "missing")
-        what, hint = _sentence(path, one)
+        rule, what, hint = _sentence(path, one, marked)
         line = marked.line(path)
+        problem = Problem(file=file, line=line, what=what, hint=hint, rule=rule)
         # Of a choice of types pydantic complains once a type: one sentence a place is enough.
-        found.setdefault((line, path), Problem(file=file, line=line, what=what, hint=hint))
+        found.setdefault((line, path), problem)
     yield from sorted(found.values(), key=lambda p: p.line)
+
+
+def odd_words(file: str, marked: Marked) -> Iterator[Problem]:
+    """Yield the variables whose word YAML takes for true or false, though nobody wrote that."""
+    for path, word in marked.raw.items():
+        if "variables" in path and word.lower() in ODD:
+            truth = str(word.lower() in {"yes", "on", "y"}).lower()
+            yield Problem(
+                file=file,
+                line=marked.line(path),
+                what=f"{_name(path)}: {word} is {truth} to YAML",
+                hint=f"write {truth}, or put quotes around the word",
+                rule="yaml",
+            )
 
 
 def _path(marked: Marked, loc: tuple[int | str, ...], *, absent: bool) -> Path:
@@ -57,43 +79,50 @@ def _path(marked: Marked, loc: tuple[int | str, ...], *, absent: bool) -> Path:
     return (*path, loc[-1]) if absent else path
 
 
-def _sentence(path: Path, error: Mapping[str, Any]) -> tuple[str, str]:
+def _sentence(path: Path, error: Mapping[str, Any], marked: Marked) -> tuple[str, str, str]:
+    """Return the rule that is broken, what is wrong, and a hint."""
     kind, value, context = error["type"], error.get("input"), error.get("ctx") or {}
     name = _name(path)
     if kind == "extra_forbidden":
         known = sorted(_keys(path[:-1]))
-        hint = close(str(path[-1]), known)
-        return f"unknown key {path[-1]!r}{_where(path)}", hint or f"known are {', '.join(known)}"
+        hint = close(str(path[-1]), known) or f"known are {', '.join(known)}"
+        return "unknown-key", f"unknown key {path[-1]!r}{_where(path)}", hint
     if kind == "missing":
-        return f"missing key {path[-1]!r}{_where(path)}", ""
+        return "missing-key", f"missing key {path[-1]!r}{_where(path)}", ""
     if kind in {"literal_error", "enum"}:
         known = _choices(str(context["expected"]))
-        hint = close(str(value), known)
-        return f"{name} is {value!r}, not one of {', '.join(known)}", hint
+        what = f"{name} is {_shown(path, value, marked)}, not one of {', '.join(known)}"
+        return "value", what, close(str(value), known)
     if kind == "value_error":
         said = str(context.get("error", error["msg"]))
-        return (f"{name}: {said}" if path else said), ""
+        return "value", f"{name}: {said}" if path else said, ""
     if kind in TYPES:
         # YAML takes words such as off and no for truth values, 1.0 for a number.
         quotes = "put quotes around it" if kind == "string_type" and _scalar(value) else ""
-        return f"{name} is {_shown(value)}, not {TYPES[kind]}", quotes
+        return "value", f"{name} is {_shown(path, value, marked)}, not {TYPES[kind]}", quotes
     if kind in LIMITS:
-        return f"{name} {LIMITS[kind]}", ""
+        return "value", f"{name} {LIMITS[kind]}", ""
     if kind == "string_pattern_mismatch":
-        return f"{name} is {value!r}, which does not fit {context['pattern']}", ""
-    return f"{name}: {str(error['msg'])[0].lower()}{str(error['msg'])[1:]}", ""
+        return "value", f"{name} is {value!r}, which does not fit {context['pattern']}", ""
+    return "value", f"{name}: {str(error['msg'])[0].lower()}{str(error['msg'])[1:]}", ""
 
 
 def _scalar(value: Any) -> bool:
     return value is not None and not isinstance(value, dict | list)
 
 
-def _shown(value: Any) -> str:
+def _shown(path: Path, value: Any, marked: Marked) -> str:
     if value is None:
         return "empty"
     if isinstance(value, dict):
         return "a mapping"
-    return "a list" if isinstance(value, list) else repr(value)
+    if isinstance(value, list):
+        return "a list"
+    raw = marked.raw.get(path)
+    if raw is None:
+        return repr(value)
+    sort = next((s for t, s in SORTS if isinstance(value, t)), "a value of its own")
+    return raw if raw == repr(value) else f"{raw} ({sort} to YAML)"
 
 
 def _choices(expected: str) -> list[str]:
@@ -112,17 +141,15 @@ def _where(path: Path) -> str:
 
 def _keys(path: Path) -> set[str]:
     """Return the keys that are known at a place of the format."""
-    model: type[BaseModel] = Runbook
+    models: list[type[BaseModel]] = [Runbook]
     for part in path:
-        field = next((f for n, f in model.model_fields.items() if part in (n, f.alias)), None)
-        inner = _model(field.annotation) if field else None
-        model = inner or model
-    return {field.alias or name for name, field in model.model_fields.items()} - {"overridden"}
+        fields = [f for m in models for n, f in m.model_fields.items() if part in (n, f.alias)]
+        models = [inner for field in fields for inner in _models(field.annotation)] or models
+    known = {field.alias or name for model in models for name, field in model.model_fields.items()}
+    return known - {"overridden"}
 
 
-def _model(annotation: Any) -> type[BaseModel] | None:
+def _models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in {Union, types.UnionType, tuple} or get_args(annotation):
-        return next((m for m in map(_model, get_args(annotation)) if m), None)
-    return None
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models(inner)]

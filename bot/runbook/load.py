@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -25,15 +24,17 @@ class _Read:
     problems: tuple[Problem, ...] = ()
 
 
-def load(files: Mapping[str, str]) -> Library:
+def load(files: Mapping[str, str], problems: Sequence[Problem] = ()) -> Library:
     """Return the library of ``files`` (path -> text) with every problem of every file.
 
-    Files that are no YAML by their name are fixtures of the runbooks' tests. Of two runbooks with
+    ``problems`` are those that were found on the way to the texts.
+
+    Files that are no YAML by their name are crash texts of the runbooks' tests. Of two runbooks with
     the same id neither is used: which one was meant is not for us to guess.
     """
     fixtures = {path: text for path, text in files.items() if not path.endswith(SUFFIXES)}
     read = [_one(path, files[path]) for path in sorted(files) if path.endswith(SUFFIXES)]
-    problems = [problem for one in read for problem in one.problems]
+    found = [*problems, *(problem for one in read for problem in one.problems)]
     by_id: dict[str, list[_Read]] = {}
     for one in read:
         if one.runbook is not None:
@@ -41,17 +42,14 @@ def load(files: Mapping[str, str]) -> Library:
     good: list[_Read] = []
     for same in by_id.values():
         if len(same) > 1:
-            problems += _same_id(same)
-            continue
-        missing = _fixtures(same[0], fixtures)
-        problems += missing
-        if not missing:
-            good.append(same[0])
+            found += _same_id(same)
+        else:
+            good += same
     good.sort(key=lambda one: one.id or "")
     used = {one.id for one in good}
     return Library(
         runbooks=tuple(one.runbook for one in good if one.runbook),
-        problems=tuple(sorted(problems, key=lambda p: (p.file, p.line, p.what))),
+        problems=tuple(sorted(found, key=lambda p: (p.file, p.line, p.what))),
         sources={one.id: (one.file, one.text) for one in good if one.id},
         fixtures=fixtures,
         lines={one.id: one.lines or {} for one in good if one.id},
@@ -59,19 +57,13 @@ def load(files: Mapping[str, str]) -> Library:
     )
 
 
-def fixture_path(file: str, name: str) -> str:
-    """Return the path of a test's file, which is named relative to its runbook."""
-    return posixpath.join(posixpath.dirname(file), name)
-
-
 def _one(file: str, text: str) -> _Read:
     try:
         marked = marks.read(text)
     except marks.MarkedError as error:
-        return _Read(
-            file=file, text=text, problems=(Problem(file=file, line=error.line, what=error.what),)
-        )
-    found = [Problem(file=file, line=p.line, what=p.what) for p in marked.problems]
+        return _Read(file=file, text=text, problems=(_problem(file, error),))
+    found = [_problem(file, problem) for problem in marked.problems]
+    found += complain.odd_words(file, marked)
     name = marked.data.get("id") if isinstance(marked.data, dict) else None
     runbook = None
     try:
@@ -88,6 +80,10 @@ def _one(file: str, text: str) -> _Read:
     )
 
 
+def _problem(file: str, error: marks.MarkedError) -> Problem:
+    return Problem(file=file, line=error.line, what=error.what, hint=error.hint, rule="yaml")
+
+
 def _same_id(same: list[_Read]) -> list[Problem]:
     return [
         Problem(
@@ -96,24 +92,7 @@ def _same_id(same: list[_Read]) -> list[Problem]:
             what=f"the id {one.id!r} is also used by "
             + ", ".join(other.file for other in same if other is not one),
             hint="neither is used: rename one",
+            rule="same-id",
         )
         for one in same
-    ]
-
-
-def _fixtures(one: _Read, fixtures: Mapping[str, str]) -> list[Problem]:
-    wanted = [
-        (number, fixture_path(one.file, trial.file))
-        for number, trial in enumerate(one.runbook.tests if one.runbook else ())
-        if trial.file is not None
-    ]
-    return [
-        Problem(
-            file=one.file,
-            line=marks.line_of(one.lines or {}, ("tests", number, "file")),
-            what=f"there is no test file {path!r}",
-            hint=complain.close(path, list(fixtures)),
-        )
-        for number, path in wanted
-        if path not in fixtures
     ]

@@ -70,9 +70,11 @@ def match(
     )
 
 
-def explain(runbook: Runbook, report: CrashReport, text: str = "") -> Verdict:
+def explain(
+    runbook: Runbook, report: CrashReport, text: str = "", labels: Mapping[str, str] | None = None
+) -> Verdict:
     """Hold one runbook against a report, whether or not others are nearer."""
-    return weigh(runbook.match, Sight.of(report, text))
+    return weigh(runbook.match, Sight.of(report, text, labels))
 
 
 def _candidate(runbook: Runbook, sight: Sight) -> Candidate:

@@ -15,7 +15,7 @@ from bot.runbook.pattern import compiled, fits, is_glob
 
 # From specific to broad; each outweighs all that follow it together. What only narrows is last.
 WEIGHTS = {"function": 1000, "glob": 500, "module": 200, "kind": 100, "title": 40, "message": 20}
-NARROWING = {"kernel": 4, "arch": 4, "taint": 4, "labels": 4}
+NARROWING = {"kernel": 3, "arch": 3, "taint": 3, "labels": 3, "alert_text": 3}
 SCORES = WEIGHTS | NARROWING
 SEEN, BEFORE = 64 << 10, 16 << 10
 """Characters of a long text in which messages are searched, and how many of them precede the crash."""
@@ -27,11 +27,13 @@ class Sight:
     """A crash, prepared once for all runbooks.
 
     ``text`` is what messages are searched in, from line ``first`` (counted from 1) of the text that
-    was read; ``cut`` says that it is not all of it.
+    was read; ``cut`` says that it is not all of it. ``said`` is the beginning of that text: what the
+    alert said.
     """
 
     report: CrashReport
     text: str
+    said: str
     functions: tuple[str, ...]
     titles: tuple[str, ...]
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -46,7 +48,8 @@ class Sight:
         functions = [report.function, *(found[1] for found in named if found)]
         return Sight(
             report=report,
-            text=part.encode("utf-8", "replace").decode(),  # re2 takes no lone surrogates
+            text=_clean(part),
+            said=_clean(text[:SEEN]),
             functions=tuple(dict.fromkeys(name for name in functions if name)),
             titles=(report.title, *report.alt_titles),
             labels=labels or {},
@@ -59,6 +62,11 @@ class Sight:
         evidence = self.report.evidence
         named = [line for line in evidence if any(word in line.text for word in words)]
         return (*evidence[:1], *named)
+
+
+def _clean(text: str) -> str:
+    """Return text that re2 takes: it refuses lone surrogates."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _around(text: str, line: int) -> tuple[str, int]:
@@ -240,6 +248,12 @@ def _labels(wanted: Mapping[str, tuple[str, ...]], sight: Sight) -> Verdict:
     return Verdict(ok=True, signs=frozenset({"labels"}), reasons=tuple(said))
 
 
+def _alert_text(pattern: str, sight: Sight) -> Verdict:
+    if compiled(pattern).search(sight.said) is None:
+        return _fail("alert_text", f"the alert does not say /{pattern}/")
+    return _narrow("alert_text", f"the alert says /{pattern}/")
+
+
 FIELDS: Mapping[str, Callable[[Any, Sight], Verdict]] = MappingProxyType(
     {
         "kind": _kind,
@@ -251,6 +265,7 @@ FIELDS: Mapping[str, Callable[[Any, Sight], Verdict]] = MappingProxyType(
         "arch": _arch,
         "taint": _taint,
         "labels": _labels,
+        "alert_text": _alert_text,
     }
 )
 """How each field of a clause is held against a crash."""

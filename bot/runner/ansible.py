@@ -21,6 +21,7 @@ import psutil
 from bot.config import FleetPart
 from bot.rollout.outcome import Raw
 from bot.rollout.preview import cannot_preview, would
+from bot.runbook.variable import Plain
 from bot.runner import lane, leash, trace
 from bot.runner.leash import Lease
 from bot.runner.pin import SITE
@@ -46,7 +47,7 @@ class Job:
     directory: Path
     playbooks: tuple[tuple[str, str | None], ...]
     inventory: Mapping[str, Any]
-    variables: Mapping[str, str | int | bool]
+    variables: Mapping[str, Plain]
     fleet: FleetPart
     check: bool = False
 

@@ -20,10 +20,10 @@ from bot.errors import BadInputError, ConflictError, HoldfastError
 from bot.fleet.inventory import Inventory, as_dict, document, from_dict, narrowed, seals
 from bot.ports import Clock, Run
 from bot.runbook.disk import read_dir
-from bot.runbook.lint import other_strategies
 from bot.runbook.load import load
 from bot.runbook.model import Library
 from bot.runbook.override import override
+from bot.runbook.playbook import other_strategies
 from bot.runner import ansible, inventory, pin, plays, settings
 from bot.runner.pin import SITE, Part
 from bot.timeline.chain import canonical

@@ -14,7 +14,10 @@ from bot.ports import Run, Transaction
 from bot.proposal.content import blast_radius, digest
 from bot.proposal.knob import knob_of
 from bot.rollout.plan import SHARD, order, sizes, survivors_needed
+from bot.runbook.judge import USUAL
 from bot.runbook.model import Mitigation, Prometheus, Rollout, Runbook, resolved
+from bot.runbook.targets import chosen
+from bot.runbook.variable import resolved as values
 from bot.service.knobs import others, refusal
 from bot.service.knowledge import find, mitigation_of
 from bot.service.site import Site
@@ -36,18 +39,25 @@ def probe(site: Site, incident: Incident, action: Action) -> Commit:
         return _no_proposal(asked, why)
     if missing := _missing(site, runbook, mitigation):
         return _no_proposal(asked, missing)
-    reader = (runbook.applies_if.probe if runbook.applies_if else None) or mitigation.verify
+    rule = runbook.applies_if
+    reader = rule.probe if rule else mitigation.verify
+    own = mitigation.variables if rule is None or rule.variables is None else rule.variables
     write = mitigation.rollback if asked.rollback_of else mitigation.playbook
     spec = {
         "request": asked.number,
         "tree": site.sources.pin(),
         "inventory": site.sources.pin_hosts(inventory, hosts),
         "playbooks": [[reader, "probe"]],
-        "variables": resolved(mitigation),
+        "variables": values(own),
+        "applies_if": rule.rule if rule else USUAL,
         "pools": {p: list(m) for p, m in inventory.pools.items()},
     }
-    used = list(dict.fromkeys((reader, str(write), mitigation.verify)))
-    if idle := site.sources.idle_plays({**spec, "playbooks": [[p, None] for p in used]}, hosts):
+    used = dict.fromkeys((reader, str(write), mitigation.verify))
+    all_of = {
+        "playbooks": [[playbook, None] for playbook in used],
+        "variables": {**resolved(mitigation), **values(own)},
+    }
+    if idle := site.sources.idle_plays({**spec, **all_of}, hosts):
         return _no_proposal(asked, f"no target is in {'; '.join(idle)}")
     return _queue("probe", action, tuple(hosts), spec)
 
@@ -91,12 +101,7 @@ def targets(
         ]
     if asked.hosts:
         return [h for h in names if h in set(asked.hosts)]
-    crashed = {c.host for c in incident.crashes}
-    if mitigation.targets == "crashed":
-        return [h for h in names if h in crashed]
-    if mitigation.targets == "pool":
-        return [h for h in names if any(h in m and crashed & set(m) for m in pools.values())]
-    return list(names)
+    return chosen(mitigation.targets, names, {c.host for c in incident.crashes}, pools)
 
 
 def preview(site: Site, incident: Incident, action: Action) -> Commit:

@@ -10,6 +10,7 @@ from typing import Any
 
 from bot.ports import Answer, Run
 from bot.rollout.outcome import Raw, applied, exposure, rolled_back
+from bot.runbook.judge import USUAL
 from bot.service.site import Site
 
 STUCK = 5.0
@@ -120,7 +121,7 @@ def _word(run: Run, answer: Answer) -> str:
         return ""
     raw = Raw.from_dict(answer.said)
     if run.kind == "probe":
-        return str(exposure(raw)["exposure"])
+        return str(exposure(raw, run.spec.get("applies_if") or USUAL)["exposure"])
     if run.kind in {"preview", "readback"}:
         return "" if raw.status == "ok" else raw.status
     seen = rolled_back(raw) if run.spec.get("purpose") == "rollback" else applied(raw)

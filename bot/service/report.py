@@ -24,6 +24,7 @@ from bot.rollout.outcome import (
     read_back_undone,
     rolled_back,
 )
+from bot.runbook.judge import USUAL
 from bot.service.site import Site, refold
 from bot.timeline.chain import canonical
 from bot.timeline.entry import Draft
@@ -185,7 +186,8 @@ def _silent(report: Report) -> bool:
 def _probe(incident: Incident, report: Report) -> list[Draft]:
     if _silent(report):
         return [_failed(report, report.trouble or "no host was reached by Ansible")]
-    hosts = {raw.host: exposure(raw) for raw in report.raws}
+    rule = report.run.spec.get("applies_if") or USUAL
+    hosts = {raw.host: exposure(raw, rule) for raw in report.raws}
     counts = Counter(seen["exposure"] for seen in hosts.values())
     waiting = counts[Exposure.UNREACHABLE] + counts[Exposure.UNKNOWN]
     text = " · ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in sorted(counts.items()))

@@ -40,27 +40,37 @@ def match_crash(site: Site, incident: Incident, _action: Action) -> Commit:
         "near": [{"runbook": n.runbook, "clause": n.clause, "why": n.why} for n in matches.near],
         "choice": matches.choice,
         "no_knob": None,
+        "advice": [],
     }
     drafts: list[Draft] = []
     text = "no runbook matches this crash"
-    if matches.best:
+    if matches.choice:
+        names = " or ".join(matches.equals)
+        text = f"{len(matches.equals)} runbooks match equally, nothing is proposed: "
+        text += f"propose {incident.id} RUNBOOK ({names})"
+    elif matches.best:
         best = find(library, matches.best[0].runbook)
-        text = f"matches runbook {best.id}: {'; '.join(matches.best[0].reasons)}"
-        if matches.choice:
-            names = " or ".join(matches.equals)
-            text = f"{len(matches.equals)} runbooks match equally, nothing is proposed: "
-            text += f"propose {incident.id} RUNBOOK ({names})"
-        elif best.no_knob is not None:
-            data["no_knob"] = best.no_knob.reason
-            text = f"runbook {best.id}: no knob turns this off. {best.no_knob.reason}"
-        elif best.mitigations:
-            drafts = [request_draft(best, best.mitigations[0], BOT, 1)]
+        data["no_knob"] = best.no_knob.reason if best.no_knob else None
+        data["advice"] = [one.model_dump() for one in best.advice]
+        text = _answer(best, matches.best[0].reasons)
+        drafts = [request_draft(best, m, BOT, 1) for m in best.mitigations[:1]]
     told = Draft(key="matched.1", kind="runbook.matched", text=text, data=data)
 
     def commit(tx: Transaction, now: Incident) -> None:
         tx.append(now.id, told, *drafts)
 
     return commit
+
+
+def _answer(runbook: Runbook, reasons: Sequence[str]) -> str:
+    """Say what the one best runbook has to offer."""
+    text = f"matches runbook {runbook.id}: {'; '.join(reasons)}"
+    if runbook.no_knob is not None:
+        text = f"runbook {runbook.id}: no knob turns this off. {runbook.no_knob.reason}"
+    if runbook.advice:
+        titles = "; ".join(one.title for one in runbook.advice)
+        text += f"; for people: {titles}" if runbook.mitigations else f". For people only: {titles}"
+    return text
 
 
 def request_draft(
@@ -106,6 +116,12 @@ def request(
         raise ConflictError(
             f"runbook {chosen.id} has no mitigation to propose: {chosen.no_knob.reason}",
             next="drain or patch as it says",
+        )
+    if not chosen.mitigations:
+        titles = "; ".join(one.title for one in chosen.advice)
+        raise ConflictError(
+            f"runbook {chosen.id} has no mitigation to propose, only advice: {titles}",
+            next=f"read it: holdfast runbook show {chosen.id}",
         )
     action = mitigation_of(chosen, mitigation)
     with site.store.transaction(incident) as tx:

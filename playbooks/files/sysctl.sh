@@ -234,19 +234,25 @@ unpreview() {
   plan "remove ${ours#"$root"}"
 }
 
-wanted=$(fold "$wanted")
-path=$key
-case $key in
-  *[./]*) case ${key#"${key%%[./]*}"} in .*) path=$(printf '%s' "$key" | tr './' '/.') ;; esac ;;
-esac
-knob=$root/proc/sys/$path
-pattern=$(printf '%s' "$key" | sed 's|[./]|[./]|g')
-ours=$root/etc/sysctl.d/99-zz-holdfast-$(printf '%s' "$key" | tr / .).conf
+# Point every function at the sysctl $1 and its wanted value $2.
+aim() {
+  key=$1 wanted=$(fold "$2") path=$1
+  case $key in
+    *[./]*) case ${key#"${key%%[./]*}"} in .*) path=$(printf '%s' "$key" | tr './' '/.') ;; esac ;;
+  esac
+  knob=$root/proc/sys/$path
+  pattern=$(printf '%s' "$key" | sed 's|[./]|[./]|g')
+  ours=$root/etc/sysctl.d/99-zz-holdfast-$(printf '%s' "$key" | tr / .).conf
+}
 
-case $phase in
-  probe | verify) look && look_persisted ;;
-  preview | unpreview | apply | rollback) $phase ;;
-  *) fail "there is no phase $phase" ;;
-esac
-answer
-exit 0
+# With settings the file behind this one carries out several of them.
+if [ -z "${settings:-}" ]; then
+  aim "$key" "$wanted"
+  case $phase in
+    probe | verify) look && look_persisted ;;
+    preview | unpreview | apply | rollback) $phase ;;
+    *) fail "there is no phase $phase" ;;
+  esac
+  answer
+  exit 0
+fi

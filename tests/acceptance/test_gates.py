@@ -24,7 +24,7 @@ from tests.machine import free_port
 
 fleet = pytest.mark.fleet
 PATIENCE = 180
-RUNBOOK = "runbooks/net/tcp-estats-update-mss.yml"
+RUNBOOK = "runbooks/network/tcp-estats-update-mss.yml"
 CHECK = """\
 - name: Look
   hosts: all

@@ -192,3 +192,106 @@ def test_words_that_are_no_sysctl_are_refused_before_any_host_is_asked(inventory
     assert "nothing was sent to any host" in played.text
     assert played.facts == {}
     assert fleet.run(WEB, "test", "-e", "/etc/owned").returncode == 1
+
+
+def together(tmp_path: Path, *names: str) -> Path:
+    """Return a playbook that runs several of ours one after the other: one start for all."""
+    file = tmp_path / "together.json"
+    file.write_text(json.dumps([{"import_playbook": str(ROOT / "playbooks" / n)} for n in names]))
+    return file
+
+
+SEVERAL = ["net.ipv4.ipfrag_low_thresh=196608", "net.ipv4.ipfrag_high_thresh=262144"]
+SEVERAL_FILE = "/etc/sysctl.d/99-zz-holdfast-several-net.ipv4.ipfrag_low_thresh.conf"
+
+
+@pytest.mark.fleet
+def test_settings_that_bound_each_other_are_set_in_order_at_boot_too_and_taken_back(
+    inventory, fleet
+):
+    given = json.dumps({"settings": SEVERAL, "ref": "P-20"})
+    before = [fleet.read(WEB, one.partition("=")[0]) for one in SEVERAL]
+    first = play(inventory, "sysctl-several-set.yml", "-e", given)
+    assert first.rc == 0, first.text
+    said = first.last(WEB)
+    assert (said["value"], said["safe"], said["persisted"]) == (" ".join(SEVERAL), True, True)
+    assert play(inventory, "sysctl-several-set.yml", "-e", given).statuses[WEB] == ["ok"]
+    fleet.run(WEB, "sysctl", "-w", "net.ipv4.ipfrag_high_thresh=4194304")
+    fleet.run(WEB, "sysctl", "--system")
+    assert play(inventory, "sysctl-several-read.yml", "-e", given).last(WEB)["safe"] is True
+    back = play(inventory, "sysctl-several-unset.yml", "-e", given)
+    assert back.statuses[WEB] == ["changed"]
+    assert [fleet.read(WEB, one.partition("=")[0]) for one in SEVERAL] == before
+    assert fleet.run(WEB, "test", "-e", SEVERAL_FILE).returncode == 1
+
+
+@pytest.mark.fleet
+def test_hosts_without_the_thing_are_not_applicable_and_never_failed(inventory, fleet, tmp_path):
+    names = ["kernel-report.yml", "collect-evidence.yml", "module-block.yml", "sysfs-set.yml"]
+    names += ["config-hold.yml", "boot-parameter-set.yml", "drain.yml"]
+    given = {
+        "module": "holdfast_none",
+        "path": "/sys/module/holdfast_none/parameters/x",
+        "value": "1",
+        "parameter": "holdfast_none=1",
+        "drain": "/nonexistent/out",
+        "undrain": "/nonexistent/in",
+    }
+    argv = ("--check", "-e", json.dumps(given))
+    played = play(inventory, together(tmp_path, *names), *argv)
+    assert played.rc == 0, played.text
+    for host in (WEB, UNPATCHED):
+        kernel, evidence, *others = played.facts[host]
+        assert kernel["value"] == fleet.hosts[host].release
+        assert kernel["boot_id"] == fleet.boot_id(host)
+        assert set(evidence["evidence"]) == {"log", "pstore", "records", "crash"}
+        assert [fact["applicable"] for fact in others[:3]] == [False, False, False]
+        assert {fact["phase"] for fact in others} == {"preview"}
+        assert not any(fact["changed"] for fact in others)
+
+
+@pytest.mark.fleet
+def test_config_management_is_held_and_a_host_drained_and_both_are_taken_back(
+    inventory, fleet, tmp_path
+):
+    job = "*/30 * * * * root puppet apply /etc/puppet/site.pp\n"
+    fleet.run(WEB, "mkdir", "-p", "/etc/cron.d", "/etc/site")
+    fleet.run(WEB, "tee", "/etc/cron.d/puppet-apply", input=job)
+    for name, does in (("out", ": > /etc/site/away"), ("in", "rm /etc/site/away")):
+        fleet.run(WEB, "tee", f"/etc/site/{name}", input=f"#!/bin/sh\n{does}\n")
+        fleet.run(WEB, "chmod", "755", f"/etc/site/{name}")
+    given = {"drain": "/etc/site/out now", "undrain": "/etc/site/in now", "ref": "P-21"}
+    argv = ("-e", json.dumps(given))
+    first = play(inventory, together(tmp_path, "config-hold.yml", "drain.yml"), *argv)
+    assert first.rc == 0, first.text
+    assert [fact["safe"] for fact in first.facts[WEB]] == [True, True]
+    assert first.facts[UNPATCHED][1]["applicable"] is False
+    assert fleet.run(WEB, "test", "-e", "/etc/cron.d/puppet-apply").returncode == 1
+    assert fleet.run(WEB, "test", "-e", "/etc/site/away").returncode == 0
+    again = play(inventory, together(tmp_path, "config-hold.yml", "drain.yml"), *argv)
+    assert again.statuses[WEB] == ["ok", "ok"]
+    back = play(inventory, together(tmp_path, "undrain.yml", "config-release.yml"), *argv)
+    assert back.statuses[WEB] == ["changed", "changed"]
+    assert fleet.run(WEB, "cat", "/etc/cron.d/puppet-apply").stdout == job
+    assert fleet.run(WEB, "test", "-e", "/etc/site/away").returncode == 1
+    fleet.run(WEB, "rm", "-rf", "/etc/cron.d/puppet-apply", "/etc/site", "/etc/holdfast")
+
+
+@pytest.mark.fleet
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("drain.yml", {}),
+        ("drain.yml", {"drain": "/bin/sh -c 'x'", "undrain": "/bin/true"}),
+        ("module-block.yml", {"module": "x; touch /etc/owned"}),
+        ("sysfs-set.yml", {"path": "/sys/../etc/owned", "value": "1"}),
+        ("boot-parameter-set.yml", {"parameter": "a b"}),
+        ("sysctl-several-set.yml", {"settings": ["net.ipv4.tcp_sack=0; reboot"]}),
+        ("sysctl-several-set.yml", {"settings": "net.ipv4.tcp_sack=0"}),
+    ],
+)
+def test_words_that_mean_nothing_to_a_playbook_are_refused_by_it(inventory, name, words):
+    played = play(inventory, name, "-e", json.dumps(words))
+    assert played.rc == 2
+    assert "nothing was sent to any host" in played.text
+    assert played.facts == {}

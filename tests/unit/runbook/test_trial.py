@@ -1,47 +1,14 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 import bot.crash
-from bot.runbook.disk import read_dir
 from bot.runbook.load import load
 from bot.runbook.trial import run_tests
 from tests.unit.runbook.texts import library, negative, positive, report
 
-SHIPPED = load(read_dir(Path(__file__).parents[3] / "runbooks"))
 TEST = "tests: [{{expect: {}, text: words}}]\n"
 ONE = positive("one", "{function: example_rcv}")
-
-
-def test_every_shipped_runbook_passes_its_own_tests():
-    failed = [result for result in run_tests(SHIPPED, bot.crash.read) if not result.ok]
-    assert failed == []
-
-
-def test_every_shipped_runbook_has_a_test_of_each_sort_and_a_source():
-    for runbook in SHIPPED.runbooks:
-        assert {trial.expect for trial in runbook.tests} == {"match", "none"}, runbook.id
-        assert runbook.sources, runbook.id
-        assert runbook.owners, runbook.id
-
-
-def test_the_negatives_offer_nothing():
-    negatives = [runbook.id for runbook in SHIPPED.runbooks if runbook.no_knob]
-    assert len(negatives) >= 9
-    assert "hung-task" in negatives
-    for runbook in SHIPPED.runbooks:
-        assert bool(runbook.no_knob) != bool(runbook.mitigations)
-
-
-def test_the_flagship_says_that_old_sockets_stay_dangerous_and_waits_for_them():
-    runbook = next(r for r in SHIPPED.runbooks if r.id == "tcp-estats-update-mss")
-    mitigation = runbook.mitigations[0]
-    assert "Only sockets that are created after the write are safe" in mitigation.residual
-    assert mitigation.gate.crash_after_apply.settle == 600
-    assert runbook.hold is not None
-    assert runbook.hold.action == "restore"
 
 
 @pytest.mark.parametrize(
