@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from bot.errors import BadInputError
+from bot.runbook.disk import read_file
+from bot.runbook.load import load
 from bot.runner import bookshelf
 from bot.runner.bookshelf import Bookshelf
 from tests.unit.runbook.texts import GOOD, negative
@@ -72,14 +74,13 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(root, monkeypatch):
     books = shelf(root)
     ids(books)
     (root / "net/other.yml").write_text(OTHER[:40])
-    real = bookshelf.load
 
     def slow(texts, problems):
-        monkeypatch.setattr(bookshelf, "load", real)
+        monkeypatch.setattr("bot.runner.bookshelf.load", load)
         (root / "net/other.yml").write_text(OTHER)
-        return real(texts, problems)
+        return load(texts, problems)
 
-    monkeypatch.setattr(bookshelf, "load", slow)
+    monkeypatch.setattr("bot.runner.bookshelf.load", slow)
     assert ids(books) == ["example"]
     assert ids(books) == ["example", "other"]
 
@@ -95,9 +96,14 @@ def test_a_file_that_is_bad_at_rest_is_left_out_and_the_others_are_used(root):
 
 def test_only_files_that_changed_are_read(root, monkeypatch):
     (root / "net/other.yml").write_text(OTHER)
-    books, read = shelf(root), []
-    real = bookshelf.read_file
-    monkeypatch.setattr(bookshelf, "read_file", lambda file: read.append(file.name) or real(file))
+    books = shelf(root)
+    read: list[str] = []
+
+    def noted(file):
+        read.append(file.name)
+        return read_file(file)
+
+    monkeypatch.setattr("bot.runner.bookshelf.read_file", noted)
     ids(books)
     ids(books)
     (root / "net/other.yml").write_text(OTHER + "\n")
