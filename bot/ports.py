@@ -246,6 +246,9 @@ class Sources(Protocol):
     def revision(self, runbook: str) -> str:
         """Return the sha256 of a runbook's file as it is now ('' if it is gone)."""
 
+    def library_revision(self) -> str:
+        """Return the git commit of a clean checkout of the runbooks, else the hash of them all."""
+
     def inventory(self) -> Inventory:
         """Resolve the inventory afresh; raises the errors of ``bot.errors``."""
 

@@ -102,6 +102,11 @@ def _runbook(incident: Incident) -> str:
     match = incident.match
     if match is None:
         return "matching"
+    out = match.get("left_out")
+    return _matched(incident, match) + (f". Left out for its errors: {out[0]}" if out else "")
+
+
+def _matched(incident: Incident, match: Mapping[str, Any]) -> str:
     if match.get("no_knob"):
         return f"{match['candidates'][0]['runbook']}: no knob. {match['no_knob']}"
     names = [c["runbook"] for c in match["candidates"]]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
+from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import nsmallest
 from itertools import islice
 from typing import Any
 
 from bot.runbook.clause import Clause
 from bot.runbook.literal import Words, needed
 from bot.runbook.pattern import fits, is_glob
-from bot.runbook.weigh import FIELDS, SCORES, WEIGHTS, Sight, Verdict, hold
+from bot.runbook.weigh import FIELDS, QUICK, SCORES, WEIGHTS, Sight, Verdict, hold, quick
 
 # An answer is a number: NO, UNKNOWN, or YES with the bits of its signs.
 BITS = {sign: 1 << number for number, sign in enumerate(SCORES)}
@@ -24,10 +24,14 @@ TOTALS = [sum(SCORES[sign] for sign in SCORES if bits & BITS[sign]) for bits in 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The places of clauses that hold, and of the nearest of those of which one part does not."""
+    """The places of clauses that hold, and of the nearest of those of which one part does not.
+
+    ``near`` has the field that fails and its value beside each place, or None for a part that is a
+    choice or an exclusion.
+    """
 
     holding: tuple[int, ...]
-    near: tuple[int, ...]
+    near: tuple[tuple[int, tuple[str, Any] | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +49,27 @@ class Node:
             for branch in branches:
                 yield from branch.asserted()
 
-    def least(self, answers: Sequence[int | None]) -> int:
-        """Return how many parts fail at least, whatever the tests without an answer say."""
-        plain = sum(answers[test] == NO for test in self.tests)
-        return plain + sum(
-            all(branch.least(answers) for branch in branches) for branches in self.choices
-        )
+    def least(self, answers: Sequence[int | None], most: int) -> tuple[int, int]:
+        """Return how many parts fail at least, and the signs that the others have at most.
+
+        Tests without an answer may hold. Does not count on beyond ``most``.
+        """
+        failed = signs = 0
+        for test in self.tests:
+            answer = answers[test]
+            if answer is None:
+                signs |= YES - 1
+            elif answer > 0:
+                signs |= answer
+            else:
+                failed += 1
+                if failed > most:
+                    return failed, signs
+        for branches in self.choices:
+            good = [signs for n, signs in (b.least(answers, 0) for b in branches) if n == 0]
+            failed += not good
+            signs |= max(good, key=lambda one: TOTALS[one & (YES - 1)], default=0)
+        return failed, signs & (YES - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +90,8 @@ class Index:
 
     A test is one field of a clause with its value. Maps and needed words tell which tests of what
     the crash is may hold; ``weigh`` alone decides whether they do. Only clauses with such a test
-    are then looked at, in numbers.
+    are then looked at, in numbers, and texts are searched last: only for a clause that nothing
+    else has decided, and for a near miss that could be one of the nearest.
     """
 
     def __init__(self, clauses: Sequence[Clause]) -> None:
@@ -102,19 +122,36 @@ class Index:
         of_kind = self._kinds.get(sight.report.kind) or self._kinds[None]
         look = _Look(self._tests, of_kind.answers.copy(), sight)
         places = set(of_kind.whole)
-        for test in self._possible(sight):
+        for test in self._named(sight):
             if look.ask(test) > 0:
                 places.update(self._places[test])
-        holding, misses = [], []
+        for test in self._written(sight):
+            look.leave(test)
+            places.update(self._places[test])
+        holding: list[int] = []
+        misses: list[tuple[int, int]] = []
+        maybe: list[tuple[int, int]] = []
         for place in places:
-            failed, _, signs = look.count(self._nodes[place], most=1)
+            failed, signs = self._nodes[place].least(look.answers, 1)
             if failed == 0:
-                holding.append(place)
+                look.sort(self._nodes[place], place, holding, misses)
             elif failed == 1 and signs & IDENTIFYING:
-                misses.append((-TOTALS[signs & IDENTIFYING], place))
+                maybe.append((-TOTALS[signs & IDENTIFYING], place))
+        # Near misses that one glance may yet rule out, the most promising first.
+        maybe.sort()
+        for bound in maybe:
+            if len(misses) >= near and bound > misses[near - 1]:
+                break
+            look.sort(self._nodes[bound[1]], bound[1], holding, misses)
         misses += islice(self._by_kind_alone(of_kind, look, places), near)
-        nearest = tuple(place for _, place in nsmallest(near, misses))
-        return Found(tuple(sorted(holding)), nearest)
+        nearest = [place for _, place in sorted(misses)[:near]]
+        return Found(tuple(sorted(holding)), tuple((p, self._failing(p, look)) for p in nearest))
+
+    def _failing(self, place: int, look: _Look) -> tuple[str, Any] | None:
+        """Return the one test of a near miss that fails, if it is one."""
+        tests = self._nodes[place].tests
+        failed = next((test for test in tests if (look.answers[test] or 0) <= 0), None)
+        return None if failed is None else self._tests[failed]
 
     def _by_kind_alone(
         self, of_kind: _OfKind, look: _Look, seen: set[int]
@@ -122,15 +159,19 @@ class Index:
         """Yield the near misses of which only the kind fits, in the order of their places."""
         for place in of_kind.all_but_one:
             if place not in seen:
-                failed, _, signs = look.count(self._nodes[place], most=1)
-                if failed == 1 and signs & IDENTIFYING:
-                    yield -TOTALS[signs & IDENTIFYING], place
+                misses: list[tuple[int, int]] = []
+                look.sort(self._nodes[place], place, [], misses)
+                yield from misses
 
-    def _possible(self, sight: Sight) -> Iterator[int]:
-        """Yield the tests of names and texts that may hold; no other of them does."""
+    def _named(self, sight: Sight) -> Iterator[int]:
+        """Yield the tests of names that may hold; no other of them does."""
         yield from self._functions.possible(sight.functions)
         yield from self._modules.possible([_plain(sight.report.module or "")])
-        yield from self._titles.possible("\n".join(sight.titles))
+
+    def _written(self, sight: Sight) -> Iterator[int]:
+        """Yield the tests of texts that may hold; no other of them does."""
+        titles = "\n".join(sight.titles).encode("utf-8", "replace")
+        yield from self._titles.possible(titles)
         yield from self._messages.possible(sight.text)
 
     def _node(self, clause: Clause) -> Node:
@@ -161,7 +202,7 @@ class Index:
         for test in tests:
             answers[test] = YES | BITS["kind"]
         places = sorted({place for test in tests for place in self._places[test]})
-        failed = {place: self._nodes[place].least(answers) for place in places}
+        failed = {place: self._nodes[place].least(answers, 1)[0] for place in places}
         return _OfKind(
             answers,
             tuple(place for place in places if failed[place] == 0),
@@ -182,13 +223,32 @@ class _Look:
     def __init__(
         self, tests: Sequence[tuple[str, Any]], answers: list[int | None], sight: Sight
     ) -> None:
-        self._tests, self._answers, self._sight = tests, answers, sight
+        self._tests, self.answers, self._sight = tests, answers, sight
 
     def ask(self, test: int) -> int:
         """Hold one test against the crash."""
         name, value = self._tests[test]
-        answer = self._answers[test] = _answer(hold(name, value, self._sight))
+        if name in QUICK:
+            said = quick(name, value, self._sight)
+            answer = (YES | BITS[name]) if said else NO if said is False else UNKNOWN
+        else:
+            answer = _answer(hold(name, value, self._sight))
+        self.answers[test] = answer
         return answer
+
+    def leave(self, test: int) -> None:
+        """Leave a test for later: it may hold."""
+        self.answers[test] = None
+
+    def sort(
+        self, node: Node, place: int, holding: list[int], misses: list[tuple[int, int]]
+    ) -> None:
+        """Add a clause to those that hold, or to the near misses in their order, if it is one."""
+        failed, _, signs = self.count(node, most=1)
+        if failed == 0:
+            holding.append(place)
+        elif failed == 1 and signs & IDENTIFYING:
+            insort(misses, (-TOTALS[signs & IDENTIFYING], place))
 
     def count(self, node: Node, most: int) -> tuple[int, int, int]:
         """Return how many parts fail, how many of these are unknown, and the signs of the others.
@@ -196,7 +256,7 @@ class _Look:
         Does not count on beyond ``most`` failures.
         """
         failed = unknown = signs = 0
-        answers = self._answers
+        answers = self.answers
         for test in node.tests:
             answer = answers[test]
             if answer is None:
@@ -249,17 +309,17 @@ class _Names:
                     longer.setdefault(max(begin, end, key=len), []).append((glob, number))
                 else:
                     self._exact.setdefault(glob, []).append(number)
+        self._beginnings = sorted({len(begin) for begin in self._begins})
+        self._endings = sorted({len(end) for end in self._ends})
 
     def possible(self, names: Sequence[str]) -> set[int]:
         """Return the tests that one of ``names`` may pass."""
         found: set[int] = set()
         for name in names:
             found.update(self._exact.get(name, ()))
-            rivals = [
-                rival
-                for at in range(len(name) + 1)
-                for rival in (*self._begins.get(name[:at], ()), *self._ends.get(name[at:], ()))
-            ]
+            begun = (self._begins.get(name[:size], ()) for size in self._beginnings)
+            ended = (self._ends.get(name[max(0, len(name) - size) :], ()) for size in self._endings)
+            rivals = [rival for some in (*begun, *ended) for rival in some]
             found.update(number for glob, number in rivals if fits(glob, name))
         return found
 
@@ -271,8 +331,8 @@ class _Texts:
         self._numbers = list(tests)
         self._words = Words([needed(pattern) for pattern in tests.values()])
 
-    def possible(self, text: str) -> Iterator[int]:
-        """Yield the tests that ``text`` may pass."""
+    def possible(self, text: bytes) -> Iterator[int]:
+        """Yield the tests that a UTF-8 text may pass."""
         for item in self._words.possible(text):
             yield self._numbers[item]
 

@@ -27,7 +27,7 @@ def check_range(text: str) -> str:
     return text
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=32768)
 def read_range(text: str) -> Bounds:
     """Return the bounds, all of which must hold; raise ``ValueError`` with a sentence."""
     bounds: list[tuple[str, Version]] = []
@@ -53,6 +53,14 @@ def inside(text: str, release: str) -> bool | None:
     """
     version = _version(release)
     return None if version is None else _inside(read_range(text), version)
+
+
+@lru_cache(maxsize=32768)
+def any_inside(ranges: tuple[str, ...], release: str | None) -> bool | None:
+    """Whether a release is inside one of several ranges; None if it is unknown or no version."""
+    if not release or _version(release) is None:
+        return None
+    return any(inside(one, release) for one in ranges)
 
 
 @lru_cache(maxsize=64)

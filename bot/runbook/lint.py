@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from bot.runbook.complain import close
 from bot.runbook.marks import Path, line_of
 from bot.runbook.model import Library, Mitigation, Problem, Runbook
-from bot.runbook.pattern import compiled
+from bot.runbook.pattern import over_bytes
 from bot.runbook.playbook import Playbook, Task, read_playbook
 from bot.runbook.trial import misplaced
 from bot.runbook.variable import Variable
@@ -87,8 +87,8 @@ def broad(library: Library, sights: Sequence[Sight]) -> list[Problem]:
 
 
 def _fits(name: str, pattern: str, sight: Sight) -> bool:
-    texts = sight.titles if name == "title" else (sight.text,)
-    return any(compiled(pattern).search(text) is not None for text in texts)
+    texts = [title.encode() for title in sight.titles] if name == "title" else [sight.text]
+    return any(over_bytes(pattern).search(text) is not None for text in texts)
 
 
 def _writing(library: Library) -> set[str]:

@@ -75,38 +75,42 @@ class Words:
     """Finds, of many items that each need one of their words, those that a text may concern.
 
     Upper and lower case are the same. The time is that of one look at the text, and little for each
-    word that is nearly there.
+    short word.
     """
 
     def __init__(self, needs: Sequence[Sequence[str]]) -> None:
         """Take the words of each item; an item without words is always possible."""
         self._always = [item for item, words in enumerate(needs) if not words]
-        self._owners: dict[bytes, list[int]] = {}
+        owners: dict[bytes, list[int]] = {}
         for item, words in enumerate(needs):
             for word in words:
-                self._owners.setdefault(word.casefold().encode(), []).append(item)
-        self._short = [word for word in self._owners if len(word) < LONG]
-        long = [word for word in self._owners if len(word) >= LONG]
+                owners.setdefault(word.casefold().encode(), []).append(item)
+        self._short = [(word, items) for word, items in owners.items() if len(word) < LONG]
+        long = [word for word in owners if len(word) >= LONG]
         common = Counter(gram for word in long for gram in _grams(word))
-        self._by_gram: dict[int, list[bytes]] = {}
+        self._by_gram: dict[int, list[tuple[bytes, list[int]]]] = {}
         for rare in long:
             for gram in _rarest(rare, common):
-                self._by_gram.setdefault(gram, []).append(rare)
+                self._by_gram.setdefault(gram, []).append((rare, owners[rare]))
         self._grams = frozenset(self._by_gram)
 
-    def possible(self, text: str) -> set[int]:
-        """Return the items that need no word, or one that stands in ``text``."""
-        data = text.casefold().encode()
-        near = set(self._short)
+    def possible(self, data: bytes) -> set[int]:
+        """Return the items that need no word, or one that stands in a UTF-8 text."""
+        if data.isascii():
+            data = data.lower()
+        else:
+            data = data.decode("utf-8", "replace").casefold().encode()
+        found = set(self._always)
         view = memoryview(data)
-        for start in range(0, GRAM, STEP):
+        for start in range(0, min(GRAM, len(data)), STEP):
             whole = view[start : start + (len(data) - start) // GRAM * GRAM]
             for gram in self._grams.intersection(whole.cast("Q")):
-                near.update(self._by_gram[gram])
-        found = set(self._always)
-        for one in near:
-            if one in data:
-                found.update(self._owners[one])
+                for word, owners in self._by_gram[gram]:
+                    if word in data:
+                        found.update(owners)
+        for word, owners in self._short:
+            if word in data:
+                found.update(owners)
         return found
 
 

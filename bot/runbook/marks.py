@@ -24,9 +24,11 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 WHOLE = re.compile(r"[-+]?(0|[1-9]\d*)")
 HINTS = {
     "mapping values are not allowed": "put quotes around a text that holds ': '",
-    "found unexpected end of stream": "a quote or bracket is not closed",
+    "unexpected end": "a quote or bracket is not closed",
     "did not find expected key": "look at the indentation, and at quotes before it",
     "did not find expected '-' indicator": "look at the indentation",
+    "did not find expected node content": "a value is missing, or a bracket is not closed",
+    "did not find expected ',' or": "a bracket before it is not closed",
 }
 
 
@@ -99,11 +101,13 @@ def _refuse_bytes(text: str) -> None:
 
 
 def _unreadable(text: str, error: yaml.MarkedYAMLError) -> MarkedError:
-    mark = error.problem_mark or error.context_mark
-    line = mark.line + 1 if mark else 1
     said = str(error.problem or error.context)
+    mark = error.problem_mark or error.context_mark
+    if "unexpected end" in said:
+        mark = error.context_mark or mark  # where what is not closed was opened
     lines = text.split("\n")
-    here = lines[line - 1] if line <= len(lines) else ""
+    line = min(mark.line + 1 if mark else 1, len(lines))
+    here = lines[line - 1]
     indent = here[: len(here) - len(here.lstrip())]
     if "\t" in indent or (mark is not None and here[mark.column : mark.column + 1] == "\t"):
         return MarkedError("a tab is used to indent", line, "YAML wants blanks")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bot.crash.report import CrashReport, Line
 from bot.runbook.model import Library, Runbook
-from bot.runbook.weigh import Sight, Verdict, weigh
+from bot.runbook.weigh import Sight, Verdict, hold, weigh
 
 NEAR = 5
 
@@ -65,9 +66,8 @@ def match(
     found = library.index.look(sight, NEAR)
     best = [_candidate(library.runbooks[place], sight) for place in found.holding]
     best.sort(key=lambda c: (-c.score, c.runbook))
-    return Matches(
-        best=tuple(best), near=tuple(_miss(library.runbooks[place], sight) for place in found.near)
-    )
+    near = tuple(_miss(library.runbooks[place], failed, sight) for place, failed in found.near)
+    return Matches(best=tuple(best), near=near)
 
 
 def explain(
@@ -93,6 +93,7 @@ def _candidate(runbook: Runbook, sight: Sight) -> Candidate:
     )
 
 
-def _miss(runbook: Runbook, sight: Sight) -> NearMiss:
-    ((clause, why),) = weigh(runbook.match, sight).failed
+def _miss(runbook: Runbook, failed: tuple[str, Any] | None, sight: Sight) -> NearMiss:
+    verdict = weigh(runbook.match, sight) if failed is None else hold(*failed, sight)
+    ((clause, why),) = verdict.failed
     return NearMiss(runbook=runbook.id, clause=clause, why=why)

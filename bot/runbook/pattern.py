@@ -19,9 +19,19 @@ LONGEST = 500
 NAME_GLOB = re.compile(r"[A-Za-z0-9_.*?-]{1,128}")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=32768)
 def compiled(pattern: str) -> Any:
     """Return the re2 pattern; raise ``ValueError`` with a sentence if it is none."""
+    return _compile(pattern)
+
+
+@lru_cache(maxsize=32768)
+def over_bytes(pattern: str) -> Any:
+    """Return the re2 pattern that searches UTF-8, which is several times faster than text."""
+    return _compile(pattern.encode())
+
+
+def _compile(pattern: str | bytes) -> Any:
     if re2 is None:
         try:
             return re.compile(pattern)
@@ -66,6 +76,6 @@ def fits(glob: str, name: str) -> bool:
     return _glob(glob).fullmatch(name) is not None if is_glob(glob) else glob == name
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=32768)
 def _glob(glob: str) -> Any:
     return compiled("(?s)" + re.escape(glob).replace(r"\*", ".*").replace(r"\?", "."))

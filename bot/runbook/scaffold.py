@@ -86,7 +86,8 @@ def _said(text: str) -> str:
 
 
 def _short(title: str) -> str:
-    return " ".join(title.split())[:200]
+    visible = "".join(c for c in " ".join(title.split()) if c.isprintable())
+    return visible[:200] or TODO
 
 
 def _match(report: CrashReport) -> list[str]:
@@ -95,8 +96,8 @@ def _match(report: CrashReport) -> list[str]:
         said.append(f"function: {_said(report.function)}")
     elif report.module and NAME_GLOB.fullmatch(report.module):
         said.append(f"module: {_said(report.module)}")
-    else:
-        said.append(f"title: {_said('^' + re.escape(_short(report.title)[:200]) + '$')}")
+    elif _short(report.title) == report.title:
+        said.append(f"title: {_said('^' + re.escape(report.title) + '$')}")
     return said
 
 

@@ -10,21 +10,25 @@ from typing import Any
 
 from bot.crash.report import TAINTS, CrashReport, Kind, Line
 from bot.runbook.clause import Clause
-from bot.runbook.kernel import inside
-from bot.runbook.pattern import compiled, fits, is_glob
+from bot.runbook.kernel import any_inside, inside
+from bot.runbook.pattern import fits, is_glob, over_bytes
 
 # From specific to broad; each outweighs all that follow it together. What only narrows is last.
 WEIGHTS = {"function": 1000, "glob": 500, "module": 200, "kind": 100, "title": 40, "message": 20}
 NARROWING = {"kernel": 3, "arch": 3, "taint": 3, "labels": 3, "alert_text": 3}
 SCORES = WEIGHTS | NARROWING
-SEEN, BEFORE = 64 << 10, 16 << 10
-"""Characters of a long text in which messages are searched, and how many of them precede the crash."""
+SEEN, BEFORE = 16 << 10, 4 << 10
+"""Characters of a long text in which messages are searched, and how many of them precede the crash.
+
+They bound the work that a hostile text can make: of ten thousand patterns it can hold the words of
+some hundred.
+"""
 IN = re.compile(r" in ([A-Za-z_]\w*)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """A crash, prepared once for all runbooks.
+    """A crash, prepared once for all runbooks; texts are UTF-8.
 
     ``text`` is what messages are searched in, from line ``first`` (counted from 1) of the text that
     was read; ``cut`` says that it is not all of it. ``said`` is the beginning of that text: what the
@@ -32,8 +36,8 @@ class Sight:
     """
 
     report: CrashReport
-    text: str
-    said: str
+    text: bytes
+    said: bytes
     functions: tuple[str, ...]
     titles: tuple[str, ...]
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -48,8 +52,8 @@ class Sight:
         functions = [report.function, *(found[1] for found in named if found)]
         return Sight(
             report=report,
-            text=_clean(part),
-            said=_clean(text[:SEEN]),
+            text=part.encode("utf-8", "replace"),  # there may be lone surrogates
+            said=text[:SEEN].encode("utf-8", "replace"),
             functions=tuple(dict.fromkeys(name for name in functions if name)),
             titles=(report.title, *report.alt_titles),
             labels=labels or {},
@@ -62,11 +66,6 @@ class Sight:
         evidence = self.report.evidence
         named = [line for line in evidence if any(word in line.text for word in words)]
         return (*evidence[:1], *named)
-
-
-def _clean(text: str) -> str:
-    """Return text that re2 takes: it refuses lone surrogates."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _around(text: str, line: int) -> tuple[str, int]:
@@ -112,6 +111,27 @@ def weigh(clause: Clause, sight: Sight) -> Verdict:
         evidence=tuple(line for part in parts for line in part.evidence),
         words=frozenset().union(*(part.words for part in parts)),
     )
+
+
+def quick(name: str, value: Any, sight: Sight) -> bool | None:
+    """Say what ``hold`` would of a field that a report answers at once; None: it does not say.
+
+    These are kind, kernel, arch and taint: asked often, and mostly without need of a sentence.
+    """
+    report = sight.report
+    if name == "kind":
+        return report.kind in value
+    if name == "kernel":
+        return any_inside(value, report.release)
+    if name == "arch":
+        return None if report.arch is None else report.arch in value
+    if any(letter in (report.taint or "") for letter in value):
+        return True
+    # Release and taint stand on one line: with neither, that line is missing.
+    return None if report.taint is None and report.release is None else False
+
+
+QUICK = frozenset({"kind", "kernel", "arch", "taint"})
 
 
 def hold(name: str, value: Any, sight: Sight) -> Verdict:
@@ -181,22 +201,23 @@ def _module(globs: tuple[str, ...], sight: Sight) -> Verdict:
 
 def _title(pattern: str, sight: Sight) -> Verdict:
     for title in sight.titles:
-        if compiled(pattern).search(title) is not None:
+        if over_bytes(pattern).search(title.encode("utf-8", "replace")) is not None:
             said = f"title {title!r} matches /{pattern}/"
             return Verdict(ok=True, signs=frozenset({"title"}), reasons=(said,))
     return _fail("title", f"title {sight.report.title!r} does not match /{pattern}/")
 
 
 def _message(pattern: str, sight: Sight) -> Verdict:
-    found = compiled(pattern).search(sight.text)
+    found = over_bytes(pattern).search(sight.text)
     if found is None:
         where = " near the crash (the text is long)" if sight.cut else ""
         return _fail("message", f"no line{where} matches /{pattern}/")
     start = found.start()
-    number = sight.text.count("\n", 0, start) + sight.first
-    begin = sight.text.rfind("\n", 0, start) + 1
-    end = sight.text.find("\n", start)
-    line = sight.text[begin : end if end >= 0 else len(sight.text)].rstrip("\r")
+    number = sight.text.count(b"\n", 0, start) + sight.first
+    begin = sight.text.rfind(b"\n", 0, start) + 1
+    end = sight.text.find(b"\n", start)
+    line = sight.text[begin : end if end >= 0 else len(sight.text)].decode("utf-8", "replace")
+    line = line.rstrip("\r")
     return Verdict(
         ok=True,
         signs=frozenset({"message"}),
@@ -207,11 +228,11 @@ def _message(pattern: str, sight: Sight) -> Verdict:
 
 def _kernel(ranges: tuple[str, ...], sight: Sight) -> Verdict:
     release, wanted = sight.report.release, " or ".join(ranges)
-    fits_in = [(one, inside(one, release)) for one in ranges] if release else []
-    within = next((one for one, yes in fits_in if yes), None)
-    if within is not None:
+    answer = quick("kernel", ranges, sight)
+    if answer:
+        within = next(one for one in ranges if inside(one, release or ""))
         return _narrow("kernel", f"kernel {release} is inside {within}")
-    if not fits_in or fits_in[0][1] is None:
+    if answer is None:
         said = f"{release!r} is no version" if release else "is unknown"
         return _fail("kernel", f"kernel {said}, wanted is {wanted}", unknown=True)
     return _fail("kernel", f"kernel {release} is outside {wanted}")
@@ -222,7 +243,7 @@ def _arch(wanted: tuple[str, ...], sight: Sight) -> Verdict:
     if arch in wanted:
         return _narrow("arch", f"architecture is {arch}")
     why = f"architecture is {arch or 'unknown'}, not {' or '.join(wanted)}"
-    return _fail("arch", why, unknown=arch is None)
+    return _fail("arch", why, unknown=quick("arch", wanted, sight) is None)
 
 
 def _taint(wanted: tuple[str, ...], sight: Sight) -> Verdict:
@@ -230,8 +251,7 @@ def _taint(wanted: tuple[str, ...], sight: Sight) -> Verdict:
     for letter in wanted:
         if letter in (report.taint or ""):
             return _narrow("taint", f"taint {letter} ({TAINTS[letter]})")
-    # Release and taint stand on one line: with neither, that line is missing.
-    unknown = report.taint is None and report.release is None
+    unknown = quick("taint", wanted, sight) is None
     said = report.taint or ("unknown" if unknown else "none")
     return _fail("taint", f"taint is {said}, not {' or '.join(wanted)}", unknown=unknown)
 
@@ -249,7 +269,7 @@ def _labels(wanted: Mapping[str, tuple[str, ...]], sight: Sight) -> Verdict:
 
 
 def _alert_text(pattern: str, sight: Sight) -> Verdict:
-    if compiled(pattern).search(sight.said) is None:
+    if over_bytes(pattern).search(sight.said) is None:
         return _fail("alert_text", f"the alert does not say /{pattern}/")
     return _narrow("alert_text", f"the alert says /{pattern}/")
 

@@ -19,12 +19,10 @@ from bot.config import Config
 from bot.errors import BadInputError, ConflictError, HoldfastError
 from bot.fleet.inventory import Inventory, as_dict, document, from_dict, narrowed, seals
 from bot.ports import Clock, Run
-from bot.runbook.disk import read_dir
-from bot.runbook.load import load
 from bot.runbook.model import Library
-from bot.runbook.override import override
 from bot.runbook.playbook import other_strategies
 from bot.runner import ansible, inventory, pin, plays, settings
+from bot.runner.bookshelf import Bookshelf
 from bot.runner.pin import SITE, Part
 from bot.timeline.chain import canonical
 
@@ -43,8 +41,7 @@ class DiskSources:
         self._clock = clock
         self._shelf = config.state_dir / "pinned"
         self._lock = threading.Lock()
-        self._texts: Mapping[str, str] = {}
-        self._library: Library | None = None
+        self.bookshelf = Bookshelf(config.path(config.runbooks), config.overrides, clock)
         self._last: Inventory | None = None
         self._asked: float = 0.0
         self._tree = ""
@@ -55,23 +52,17 @@ class DiskSources:
         self.trouble = ""
 
     def library(self) -> Library:
-        """Return the runbooks as they are now; parsed again only when a file has changed."""
-        root = self._config.path(self._config.runbooks)
-        if not root.is_dir():
-            raise BadInputError(
-                "there is no runbook directory", where=str(root), next="set runbooks"
-            )
-        texts = read_dir(root)
-        with self._lock:
-            if self._library is None or texts != self._texts:
-                self._library = override(load(texts), self._config.overrides)
-                self._texts = texts
-            return self._library
+        """Return the runbooks as they are now; read again only when a file has changed."""
+        return self.bookshelf.library()
 
     def revision(self, runbook: str) -> str:
         """Return the sha256 of a runbook's file as it is now ('' if it is gone)."""
         source = self.library().sources.get(runbook)
         return hashlib.sha256(source[1].encode()).hexdigest() if source else ""
+
+    def library_revision(self) -> str:
+        """Return the git commit of the runbooks, or the hash of them all."""
+        return self.bookshelf.revision()
 
     def inventory(self) -> Inventory:
         """Resolve the inventory afresh."""

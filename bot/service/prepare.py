@@ -232,6 +232,7 @@ def _content(site: Site, incident: Incident, asked: Request) -> dict[str, Any]:
             "id": runbook.id,
             "title": runbook.title,
             "revision": site.sources.revision(runbook.id),
+            "library": site.sources.library_revision(),
             "followups": list(runbook.followups),
         },
         "mitigation": {

@@ -41,6 +41,7 @@ def match_crash(site: Site, incident: Incident, _action: Action) -> Commit:
         "choice": matches.choice,
         "no_knob": None,
         "advice": [],
+        "left_out": [str(problem) for problem in library.problems if not problem.warning],
     }
     drafts: list[Draft] = []
     text = "no runbook matches this crash"
@@ -54,6 +55,8 @@ def match_crash(site: Site, incident: Incident, _action: Action) -> Commit:
         data["advice"] = [one.model_dump() for one in best.advice]
         text = _answer(best, matches.best[0].reasons)
         drafts = [request_draft(best, m, BOT, 1) for m in best.mitigations[:1]]
+    if out := len({problem.file for problem in library.problems}):
+        text += f"; {out} runbook files are left out for their errors: {library.problems[0]}"
     told = Draft(key="matched.1", kind="runbook.matched", text=text, data=data)
 
     def commit(tx: Transaction, now: Incident) -> None:

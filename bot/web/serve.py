@@ -121,10 +121,24 @@ def _health(app: App, troubles: Sequence[str], doors: Sequence[ChatDoor]) -> dic
     warnings: dict[str, Any] = {}
     if app.sources.trouble:
         warnings["inventory"] = app.sources.trouble
+    runbooks: dict[str, Any] = {}
     try:
-        if bad := app.sources.library().problems:
-            warnings["runbooks"] = [str(problem) for problem in bad]
+        library = app.sources.library()
+        left_out = [str(problem) for problem in library.problems]
+        runbooks = {
+            "revision": app.sources.library_revision(),
+            "used": len(library.runbooks),
+            "left_out": len({problem.file for problem in library.problems}),
+        }
+        if bad := [one for one in (app.sources.bookshelf.trouble, *left_out) if one]:
+            warnings["runbooks"] = bad
     except HoldfastError as error:
         warnings["runbooks"] = [str(error)]
     chat = [dict(door.health()) for door in doors]
-    return {"ok": not problems, "problems": problems, "warnings": warnings, "chat": chat}
+    return {
+        "ok": not problems,
+        "problems": problems,
+        "warnings": warnings,
+        "runbooks": runbooks,
+        "chat": chat,
+    }

@@ -170,8 +170,8 @@ def test_a_text_that_a_pattern_matches_holds_one_of_its_words(pattern, text):
 )
 def test_words_are_found_wherever_they_stand(words, text):
     wanted = {item for item, word in enumerate(words) if word in text}
-    assert Words([[word] for word in words]).possible(text) == wanted
-    assert Words([[], *([word] for word in words)]).possible("") == {0}
+    assert Words([[word] for word in words]).possible(text.encode()) == wanted
+    assert Words([[], *([word] for word in words)]).possible(b"") == {0}
 
 
 WITHOUT_RE2 = """

@@ -6,8 +6,9 @@ import pytest
 
 from bot.errors import BadInputError
 from bot.runbook.disk import read_dir
-from bot.runbook.lint import lint, other_strategies
+from bot.runbook.lint import lint
 from bot.runbook.load import load
+from bot.runbook.playbook import other_strategies
 from tests.unit.runbook.texts import GOOD
 
 ROOT = Path(__file__).parents[3]
