@@ -158,16 +158,20 @@ class Links:
     def start(self, link: Link, command: str, begun: Callable[[], None]) -> asyncio.Task[Answer]:
         """Begin to run a command; ``begun`` is called when the answer can only be ours."""
         task = self.loop.create_task(self._run(link, command, begun))
-        self.wait(set())
+        task.add_done_callback(self._stop)
         return task
 
-    def wait(self, tasks: Collection[asyncio.Task[Answer]], seconds: float = 0.0) -> None:
-        """Let the loop work until all tasks are done, or this long."""
-        if tasks:
-            self.loop.run_until_complete(asyncio.wait(tasks, timeout=seconds))
-        else:
+    def turn(self, seconds: float = 0.0) -> None:
+        """Let the loop work until a command has ended, or this long; it goes round at least once."""
+        timer = self.loop.call_later(seconds, self.loop.stop) if seconds else None
+        if timer is None:
             self.loop.call_soon(self.loop.stop)
-            self.loop.run_forever()
+        self.loop.run_forever()
+        if timer is not None:
+            timer.cancel()
+
+    def _stop(self, _: object) -> None:
+        self.loop.stop()
 
     def drop(self, link: Link) -> None:
         """Forget a kept connection, as ``meta: reset_connection`` asks for."""
