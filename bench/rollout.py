@@ -215,7 +215,9 @@ def served(place: Place) -> ForkServer:
         if not server.listen(60):
             sys.exit(f"no fork server:\n{(place.site / 'forkserver.log').read_text()[-3000:]}")
     place.notes["server"] = (
-        time.perf_counter() - began, _spent(server.pid), _rss(server.pid) / 1024
+        time.perf_counter() - began,
+        _spent(server.pid),
+        _rss(server.pid) / 1024,
     )
     return server
 

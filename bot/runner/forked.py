@@ -32,14 +32,16 @@ class Forked:
     server: ForkServer
     pid: int
     descriptor: int
+    """Of the process (pidfd): its number may be another process's by the time it is killed."""
 
     def poll(self) -> int | None:
         """Return its exit code once it has ended; 1 if nobody is left who knows it."""
         if self.pid not in self.server.ends:
             self.server.listen()
-        if self.pid in self.server.ends:
+        code = self.server.ends.pop(self.pid, None)
+        if code is not None:
             self._close()
-            return self.server.ends.pop(self.pid)
+            return code
         if self.server.alive or not select.select([self.descriptor], [], [], 0)[0]:
             return None
         self._close()
@@ -70,7 +72,12 @@ class ForkServer:
         words = [sys.executable, "-m", "bot.runner.forkserver", " " * forkserver.ROOM]
         with theirs, log_file.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own program, no shell
-                words, stdin=theirs, stdout=output, stderr=output, env=env, start_new_session=True
+                words,
+                stdin=theirs.fileno(),
+                stdout=output,
+                stderr=output,
+                env=env,
+                start_new_session=True,
             )
         self._channel = ours
         self._requests = itertools.count(1)

@@ -19,6 +19,7 @@ import ctypes
 import functools
 import gc
 import importlib
+import inspect
 import json
 import os
 import runpy
@@ -72,11 +73,21 @@ def preload() -> None:
     finally:
         sys.meta_path.remove(guard)
     with contextlib.suppress(Exception):
-        manager: Any = importlib.import_module("ansible.config.manager")
-        kind = manager.ConfigManager
-        read = functools.cache(functools.partial(kind._read_config_yaml_file, None))
-        read(str(Path(manager.__file__).parent / "base.yml"))
-        kind._read_config_yaml_file = lambda _, file: read(file)
+        _parse()
+    inspect.stack()  # it remembers where modules are, and Ansible asks for it once a play
+
+
+def _parse() -> None:
+    """Read the big files of Ansible's own package that it parses at every start."""
+    manager: Any = importlib.import_module("ansible.config.manager")
+    kind, place = manager.ConfigManager, Path(manager.__file__).parent
+    read = functools.cache(functools.partial(kind._read_config_yaml_file, None))
+    read(str(place / "base.yml"))
+    kind._read_config_yaml_file = lambda _, file: read(file)
+    finder: Any = importlib.import_module("ansible.utils.collection_loader._collection_finder")
+    finder._meta_yml_to_dict = functools.cache(finder._meta_yml_to_dict)
+    routing = (place / "ansible_builtin_runtime.yml").read_bytes()
+    finder._meta_yml_to_dict(routing, ("ansible.builtin", "runtime.yml"))
 
 
 def _imported() -> list[str]:
@@ -137,14 +148,14 @@ def main() -> None:
 def _serve(channel: socket.socket, place: _Place) -> Callable[[], None] | None:
     """Fork a supervisor for each request, report its end with what it cost."""
     children: dict[int, int] = {}
+    asked = channel.fileno()
     _send(channel, {"ready": os.getpid()})
     while True:
-        ready, _, _ = select.select([channel, *children], [], [])
-        for descriptor in ready:
-            if descriptor is not channel:
-                _report(channel, children.pop(descriptor))
-                os.close(descriptor)
-        if channel not in ready:
+        ready, _, _ = select.select([asked, *children], [], [])
+        for descriptor in {*ready} - {asked}:
+            _report(channel, children.pop(descriptor))
+            os.close(descriptor)
+        if asked not in ready:
             continue
         try:
             data, descriptors, _, _ = socket.recv_fds(channel, LONGEST, 3)

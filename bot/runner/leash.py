@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 if TYPE_CHECKING:
-    from socket import socket as Socket
+    import socket
 
 LIMIT = 10.0
 """Seconds for which a lease is good without being renewed."""
@@ -51,7 +51,7 @@ SOCKET = "leash"
 """Where a leash that is there already listens: a name in the lease's directory."""
 LONGEST = 1 << 16
 
-ready: Socket | None = None
+ready: socket.socket | None = None
 """Leads to the leash that this process was forked with, if it was."""
 
 
@@ -250,7 +250,7 @@ def _through(lease: str, words: Sequence[str]) -> int | None:
 
     here = os.open(Path(lease).parent, os.O_PATH)  # the path itself may be too long
     wire = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    told = {"words": list(words), "environment": dict(os.environ), "directory": os.getcwd()}
+    told = {"words": list(words), "environment": dict(os.environ), "directory": str(Path.cwd())}
     try:
         wire.connect(f"/proc/self/fd/{here}/{SOCKET}")
         socket.send_fds(wire, [json.dumps(told).encode()], [1, 2])
@@ -263,7 +263,9 @@ def _through(lease: str, words: Sequence[str]) -> int | None:
 
 
 def wait_for_ansible(
-    channel: Socket, holder: int, become: Callable[[Sequence[str], Mapping[str, str]], NoReturn]
+    channel: socket.socket,
+    holder: int,
+    become: Callable[[Sequence[str], Mapping[str, str]], NoReturn],
 ) -> NoReturn:
     """Be the leash of the process ``holder``, this one's parent, once it sends its lease.
 
@@ -279,15 +281,14 @@ def wait_for_ansible(
         os._exit(0)
     os.setsid()
     here = os.open(Path(lease).parent, os.O_PATH)
-    place = f"/proc/self/fd/{here}/{SOCKET}"
-    with suppress(FileNotFoundError):
-        os.unlink(place)
+    place = Path(f"/proc/self/fd/{here}", SOCKET)
+    place.unlink(missing_ok=True)
     door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    door.bind(place)
+    door.bind(str(place))
     door.listen(1)
     channel.send(b"listens")
     wire, _ = door.accept()
-    os.unlink(place)
+    place.unlink()
     data, descriptors, _, _ = socket.recv_fds(wire, LONGEST, 2)
     told: dict[str, Any] = json.loads(data)
     os.chdir(told["directory"])
