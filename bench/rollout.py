@@ -92,7 +92,7 @@ async def one(address):
     async with slots:
         async with asyncssh.connect(
             address, username=job["user"], client_keys=[key], known_hosts=job["known"],
-            config=None, agent_path=None, connect_timeout=5, kex_algs=["curve25519-sha256"],
+            config=None, agent_path=None, connect_timeout=30, kex_algs=["curve25519-sha256"],
         ) as connection:
             for command in job["commands"]:
                 done = await connection.run(command)
@@ -414,7 +414,8 @@ def prepare(site: Path, fleet: Fleet) -> Place:
     lay_out(site)
     place = Place(fleet, site, len(fleet.hosts))
     fleet.write_inventory(place.inventory)
-    config = {"fleet": {"inventory": "inventory.ini"}, "people": {"dana": {"roles": ["commander"]}}}
+    fleet_part = {"inventory": "inventory.ini", "connect_timeout": 30}  # the machine may be busy
+    config = {"fleet": fleet_part, "people": {"dana": {"roles": ["commander"]}}}
     (site / "holdfast.yml").write_text(yaml.safe_dump(config))
     (site / "modules.yml").write_text(MODULES)
     (site / "playbooks/ordinary.yml").write_text(ORDINARY)

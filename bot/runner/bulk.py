@@ -20,6 +20,7 @@ from asyncssh.encryption import get_encryption_algs
 from asyncssh.kex import get_kex_algs
 from asyncssh.known_hosts import SSHKnownHosts
 from asyncssh.mac import get_mac_algs
+from asyncssh.packet import SSHPacketLogger
 from asyncssh.public_key import get_public_key_algs
 
 from bot.runner.lane import FLOOD, Bounded, Fallback, Link
@@ -36,6 +37,8 @@ _PARAMETERS = {
 _CIPHERS = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"]
 _CIPHERS += ["aes128-ctr", "aes192-ctr", "aes256-ctr"]
 """ssh's own default set, those first that cost asyncssh least."""
+# It puts each packet into words before it asks whether anybody wants to read them.
+SSHPacketLogger._log_packet = lambda *_: None  # type: ignore[assignment, method-assign] # noqa: SLF001
 _Refused = (
     asyncssh.PermissionDenied,
     asyncssh.HostKeyNotVerifiable,

@@ -1,9 +1,14 @@
-"""Ansible's magic variables, worked out once for a task instead of once for each of its hosts."""
+"""What Ansible's variables of a host cost, without what is the same for every host.
+
+A host without facts has none to clean, and the magic variables are worked out once for a task.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+
+from ansible.vars import manager as vars_manager
 
 
 def share(manager: Any) -> None:
@@ -15,6 +20,12 @@ def share(manager: Any) -> None:
     if not hasattr(manager, "_holdfast_shared"):
         manager._get_magic_variables = _shared(manager._get_magic_variables)
         manager._holdfast_shared = True
+        vars_manager.clean_facts = _cleaned(vars_manager.clean_facts)
+
+
+def _cleaned(clean: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Leave out the search through Ansible's plugin directories where there is nothing to clean."""
+    return lambda facts: clean(facts) if facts else {}
 
 
 def _shared(make: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
