@@ -38,7 +38,7 @@ _CIPHERS = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly13
 _CIPHERS += ["aes128-ctr", "aes192-ctr", "aes256-ctr"]
 """ssh's own default set, those first that cost asyncssh least."""
 # It puts each packet into words before it asks whether anybody wants to read them.
-SSHPacketLogger._log_packet = lambda *_: None  # type: ignore[assignment, method-assign] # noqa: SLF001
+SSHPacketLogger._log_packet = lambda *_: None  # type: ignore[method-assign] # noqa: SLF001
 _Refused = (
     asyncssh.PermissionDenied,
     asyncssh.HostKeyNotVerifiable,

@@ -70,15 +70,19 @@ class ForkServer:
         # Room where the kernel shows the environment and the arguments, see ``forkserver._Place``.
         env[trace.MARK] = " " * forkserver.ROOM
         words = [sys.executable, "-m", "bot.runner.forkserver", " " * forkserver.ROOM]
-        with theirs, log_file.open("ab") as output:
-            self._process = subprocess.Popen(  # noqa: S603 - our own program, no shell
-                words,
-                stdin=theirs.fileno(),
-                stdout=output,
-                stderr=output,
-                env=env,
-                start_new_session=True,
-            )
+        try:
+            with theirs, log_file.open("ab") as output:
+                self._process = subprocess.Popen(  # noqa: S603 - our own program, no shell
+                    words,
+                    stdin=theirs.fileno(),
+                    stdout=output,
+                    stderr=output,
+                    env=env,
+                    start_new_session=True,
+                )
+        except OSError:
+            ours.close()
+            raise
         self._channel = ours
         self._requests = itertools.count(1)
         self._answers: dict[int, int] = {}
@@ -98,8 +102,15 @@ class ForkServer:
 
     def close(self) -> None:
         """Let it end; what it has forked goes on."""
+        self.listen()
+        if not self.ready:  # it is importing, and has forked nothing
+            self._process.kill()
         self._channel.close()
-        self._process.wait(PATIENCE)
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:  # it is still importing, or hangs
+            self._process.kill()
+            self._process.wait()
 
     def fork(
         self, words: Sequence[str], env: Mapping[str, str], stdin: int, output: int

@@ -91,11 +91,18 @@ class Launcher:
         now = time.monotonic()
         if (self.server is None or not self.server.alive) and now - self._served >= AGAIN:
             self._served = now
+            self.close()
             try:
                 self._log_dir.mkdir(parents=True, exist_ok=True)
                 self.server = ForkServer(self._log("forkserver"))
             except OSError as error:
                 log.warning("there is no fork server", extra={"error": str(error)})
+
+    def close(self) -> None:
+        """Let the fork server end; supervisors go on."""
+        if self.server is not None:
+            self.server.close()
+            self.server = None
 
     def _start(self, run: Run) -> subprocess.Popen[bytes] | Forked:
         ident = run.ident
