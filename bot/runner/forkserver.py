@@ -14,6 +14,7 @@ its children go on.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import functools
@@ -28,6 +29,8 @@ import shutil
 import signal
 import socket
 import sys
+import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from pathlib import Path
@@ -142,7 +145,32 @@ def main() -> None:
     os.close(null)
     become = _serve(channel, place)
     if become is not None:
-        become()
+        _leave(_code(become))
+
+
+def _code(act: Callable[[], None]) -> int:
+    """Do it as the main program of a process; return the exit code."""
+    try:
+        act()
+    except SystemExit as ended:
+        if ended.code is None or isinstance(ended.code, int):
+            return ended.code or 0
+        sys.stderr.write(f"{ended.code}\n")
+        return 1
+    except BaseException:  # noqa: BLE001 - this is where the interpreter would print it
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _leave(code: int) -> NoReturn:
+    """End as the interpreter does, but leave the taking apart of memory to the kernel."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code & 0xFF)
 
 
 def _serve(channel: socket.socket, place: _Place) -> Callable[[], None] | None:

@@ -33,7 +33,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 if TYPE_CHECKING:
     import socket
@@ -245,15 +245,17 @@ def _hold(
 
 def _through(lease: str, words: Sequence[str]) -> int | None:
     """Have the leash that is there run the command; None if there is none."""
-    import json  # noqa: PLC0415 - seldom needed, and a third of a start
-    import socket  # noqa: PLC0415
+    import _socket  # noqa: PLC0415 - ``socket`` itself would double the cost of this program
 
     here = os.open(Path(lease).parent, os.O_PATH)  # the path itself may be too long
-    wire = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    told = {"words": list(words), "environment": dict(os.environ), "directory": str(Path.cwd())}
+    wire = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    variables = [f"{name}={value}" for name, value in os.environ.items()]
+    told = "\0".join([os.getcwd(), str(len(words)), *words, *variables])  # noqa: PTH109
+    output = b"".join(n.to_bytes(4, sys.byteorder) for n in (1, 2))
     try:
         wire.connect(f"/proc/self/fd/{here}/{SOCKET}")
-        socket.send_fds(wire, [json.dumps(told).encode()], [1, 2])
+        handed = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, output)]
+        wire.sendmsg([os.fsencode(told)], handed)
     except OSError:
         return None
     try:
@@ -271,7 +273,6 @@ def wait_for_ansible(
 
     ``become`` turns a forked child into the command, by its words and its environment.
     """
-    import json  # noqa: PLC0415
     import select  # noqa: PLC0415
     import socket  # noqa: PLC0415
 
@@ -290,8 +291,9 @@ def wait_for_ansible(
     wire, _ = door.accept()
     place.unlink()
     data, descriptors, _, _ = socket.recv_fds(wire, LONGEST, 2)
-    told: dict[str, Any] = json.loads(data)
-    os.chdir(told["directory"])
+    directory, count, *texts = os.fsdecode(data).split("\0")
+    words, variables = texts[: int(count)], texts[int(count) :]
+    os.chdir(directory)
     for number, descriptor in enumerate(descriptors, 1):
         os.dup2(descriptor, number)
         os.close(descriptor)
@@ -301,7 +303,7 @@ def wait_for_ansible(
 
     def act() -> None:
         wire.close()
-        become(told["words"], told["environment"])
+        become(words, dict(text.split("=", 1) for text in variables))
 
     def gone() -> bool:
         return bool(select.select([wire], [], [], 0)[0])
