@@ -215,6 +215,8 @@ class Links:
         await session.ended
         answer = session.answer(channel)
         if isinstance(answer, Done) and not session.flooded and len(self._kept) < self._most:
+            # Nobody waits for it now, and over a fleet keepalives are most of what there is to do.
+            connection.set_keepalive(0)
             self._kept[link] = connection
         else:
             connection.abort()
@@ -225,6 +227,7 @@ class Links:
         if kept is not None:
             await asyncio.sleep(0)
             if not kept.is_closed():
+                kept.set_keepalive(link.keepalive)
                 return kept
         async with self._opening:
             return await asyncssh.connect(link.host, link.port, options=self._options(link))

@@ -46,7 +46,9 @@ GRACE = 0.3
 PATIENCE = 5.0
 ENDED = 128 + signal.SIGTERM
 PDEATHSIG, SUBREAPER = 1, 36  # of prctl(2)
-THROUGH = "--through"
+THROUGH = "--through=1"
+"""The word before the command if a leash is there already, with the number of its protocol: the
+program may be a newer one than the leash, when the package was upgraded under a running bot."""
 SOCKET = "leash"
 """Where a leash that is there already listens: a name in the lease's directory."""
 LONGEST = 1 << 16
@@ -222,9 +224,9 @@ def _watch(holder: int, lease: str, child: int, gone: Callable[[], bool]) -> int
 
 def main(holder: int, lease: str, words: Sequence[str]) -> int:
     """Run the command on the leash; return its exit code, 128 + n when signal n ended it."""
-    if words[0] == THROUGH:
-        words = words[1:]
-        code = _through(lease, words)
+    if words[0].startswith("--through="):
+        told, *words = words
+        code = _through(lease, words) if told == THROUGH else None
         if code is not None:
             return code
     return _hold(holder, lease, lambda: _execute(words))
