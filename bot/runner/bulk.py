@@ -12,7 +12,7 @@ import os
 import resource
 import signal as signals
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import asyncssh
@@ -233,6 +233,7 @@ class Links:
             return await asyncssh.connect(link.host, link.port, options=self._options(link))
 
     def _options(self, link: Link) -> asyncssh.SSHClientConnectionOptions:
+        link = replace(link, host="")  # no option depends on it
         if link not in self._files.options:
             chosen = {_PARAMETERS[name]: list(names) for name, names in link.algorithms}
             self._files.options[link] = asyncssh.SSHClientConnectionOptions(
