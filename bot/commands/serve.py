@@ -31,7 +31,10 @@ def serve(ctx: click.Context, address: str, fd: Sequence[int]) -> None:
             click.echo(f"left out: {problem}", err=True)
         click.echo(f"holdfast serves http://{address} (incidents, healthz, metrics)")
         launcher = Launcher(app.config.file, app.config.state_dir, app.sources.hand_over)
-        run_server(app, sockets, _doors(app), launcher=launcher, stop=threading.Event())
+        try:
+            run_server(app, sockets, _doors(app), launcher=launcher, stop=threading.Event())
+        finally:
+            launcher.close()
     finally:
         app.close()
 

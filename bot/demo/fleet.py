@@ -20,7 +20,10 @@ from bot.demo import enclave, host, image, kernel
 from bot.errors import BadInputError, NotFoundError, UnavailableError
 
 KNOB = host.KNOB
-LARGEST = 400  # the kernel's neighbour table is shared by all network namespaces
+LARGEST = 1000  # a bridge has 1023 ports
+CROWD = 400
+"""A larger fleet gets fixed neighbours: all network namespaces share the kernel's table of learned
+ones, and 1024 are its usual limit. It asks nobody, so a dead host is silence to it, not 'no route'."""
 BOOTER = (
     f"import sys; sys.path.insert(0, {str(enclave.ROOT)!r}); from bot.demo import host; host.main()"
 )
@@ -83,6 +86,7 @@ class Fleet:
         if not network.exists():
             self._disks()
             network.write_text(str(self._bridge()), encoding="ascii")
+            self._introduce()
             hostkey = (self.root / "files/hostkey.pub").read_text(encoding="ascii").split()[:2]
             entry = f"10.{self._number()}.*.* {' '.join(hostkey)}\n"
             self.known_hosts.write_text(entry, encoding="ascii")
@@ -287,6 +291,15 @@ class Fleet:
         if self.mode == "root" and kind == "overlayfs":
             kernel.mount("tmpfs", self.root / "hosts", "tmpfs", kernel.NOSUID, "mode=755")
 
+    def _introduce(self) -> None:
+        """Tell the bridge of a large fleet who is where."""
+        if len(self.hosts) <= CROWD:
+            return
+        name = self._bridge_name()
+        machines = map(self._machine, self.hosts)
+        known = [f"neigh add {m.address} lladdr {m.mac} dev {name} nud permanent" for m in machines]
+        _ip("\n".join([f"link set {name} address {self._mac(0xFFFF)}", *known]))
+
     def _bridge(self) -> int:
         """Take the first free network number of this enclave."""
         for number in range(99, 255):
@@ -310,13 +323,17 @@ class Fleet:
             files=str(self.root / "files"),
             address=self.address(name),
             gateway=f"10.{number}.255.254",
-            mac=f"02:66:00:{number:02x}:{place >> 8:02x}:{place & 255:02x}",
+            mac=self._mac(place),
+            neighbour=self._mac(0xFFFF) if len(self.hosts) > CROWD else "",
             link=self._link(name),
             bridge=self._bridge_name(),
             patched=spec.patched,
             release=spec.release,
             boot_id=str(uuid.uuid4()),
         )
+
+    def _mac(self, place: int) -> str:
+        return f"02:66:00:{self._number():02x}:{place >> 8:02x}:{place & 255:02x}"
 
     def _spec(self, name: str) -> HostSpec:
         if name not in self.hosts:

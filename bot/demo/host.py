@@ -32,7 +32,8 @@ SYSCTL_DIRS = ("/usr/lib/sysctl.d", "/usr/local/lib/sysctl.d", "/run/sysctl.d", 
 class Machine:
     """The hardware of one host: its place on disk, its cable, its kernel, and who logs in.
 
-    ``home`` is the directory that outlives a reboot (``disk``) and holds the pid file; ``etc`` is
+    ``neighbour`` is the hardware address of the gateway if the host is not to ask for it. ``home``
+    is the directory that outlives a reboot (``disk``) and holds the pid file; ``etc`` is
     the /etc that a new rootless disk starts from, empty in root mode. ``address`` has no prefix
     length; every fleet is a /16.
     """
@@ -49,6 +50,7 @@ class Machine:
     patched: bool
     release: str
     boot_id: str
+    neighbour: str = ""
 
 
 def sysctl_file(key: str) -> Path:
@@ -83,7 +85,10 @@ def settings(text: str) -> list[tuple[str, str]]:
 
 
 def boot(machines: Sequence[Machine], *, deadline: float = 60) -> None:
-    """Start these hosts side by side; return when each one's sshd answers."""
+    """Start these hosts side by side; return when each one's sshd answers.
+
+    A crowd gets more than ``deadline`` seconds: 0.3 a host.
+    """
     go_read, go = os.pipe()
     ready, ready_write = os.pipe()
     starters = [_start(machine, go_read, (go, ready), ready_write) for machine in machines]
@@ -104,7 +109,7 @@ def boot(machines: Sequence[Machine], *, deadline: float = 60) -> None:
     if dead:
         log = Path(dead[0].home, "boot.log").read_text(encoding="utf-8").strip()
         sys.exit(f"{', '.join(m.name for m in dead)} did not boot: {log}")
-    _await_banners(machines, time.monotonic() + deadline)
+    _await_banners(machines, time.monotonic() + max(deadline, 0.3 * len(machines)))
 
 
 def _await_banners(machines: Iterable[Machine], end: float) -> None:
@@ -252,6 +257,9 @@ def _unlock_root() -> None:
 def _network(machine: Machine) -> None:
     lines = f"link set lo up\naddr add {machine.address}/16 dev eth0\nlink set eth0 up\n"
     lines += f"route add default via {machine.gateway}\n"
+    if machine.neighbour:
+        fixed = f"lladdr {machine.neighbour} dev eth0 nud permanent"
+        lines += f"neigh add {machine.gateway} {fixed}\n"
     if machine.patched:
         lines += "link add estats0 type veth peer name estats1\nlink set estats0 up\n"
     subprocess.run(["ip", "-batch", "-"], input=lines, text=True, check=True, env={"PATH": PATH})

@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +81,13 @@ class Results:
     final: dict[str, str] = field(default_factory=dict)
     news: deque[str] = field(default_factory=deque)
     stirred: threading.Event = field(default_factory=threading.Event)
+    _file: FileIO | None = None
 
     def take(self, event: dict[str, Any]) -> bool:
         """Note one event. It runs in the reading thread, so it must be quick.
 
-        Secrets are taken out of the event itself: ansible-runner writes it to disk afterwards.
+        Returns whether ansible-runner is to write it to disk, which costs it more than all the
+        rest: what hosts say is in the store. Secrets are taken out of the event itself.
         """
         self._redact(event)
         self._write(str(event.get("stdout") or ""))
@@ -114,7 +117,7 @@ class Results:
             case _:
                 pass
         self._facts(host, result, created)
-        return True
+        return False
 
     def _redact(self, event: dict[str, Any]) -> None:
         """Redact all but what says whose event it is: a host may be named like a secret."""
@@ -133,8 +136,16 @@ class Results:
         if self.output is None or not text:
             return
         # A full disk may cost the output, never a host's result.
-        with contextlib.suppress(OSError), self.output.open("a", errors="replace") as file:
-            file.write(f"{text}\n")
+        with contextlib.suppress(OSError):
+            if self._file is None:
+                self._file = self.output.open("ab", buffering=0)
+            self._file.write(f"{text}\n".encode(errors="replace"))
+
+    def close(self) -> None:
+        """Close the output's file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _reach(self, host: str, result: Any) -> None:
         """Note every host that a task was for, and the address of whom it was delegated to."""
@@ -331,6 +342,7 @@ def run(job: Job, results: Results, lease: Lease) -> str:
         runner.run()
     finally:
         os.close(memory)
+        results.close()
         # The environment, and facts as hosts told them: neither is needed any more.
         (artifacts / "command").unlink(missing_ok=True)
         shutil.rmtree(artifacts / "fact_cache", ignore_errors=True)

@@ -12,7 +12,7 @@ import os
 import resource
 import signal as signals
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import asyncssh
@@ -20,6 +20,7 @@ from asyncssh.encryption import get_encryption_algs
 from asyncssh.kex import get_kex_algs
 from asyncssh.known_hosts import SSHKnownHosts
 from asyncssh.mac import get_mac_algs
+from asyncssh.packet import SSHPacketLogger
 from asyncssh.public_key import get_public_key_algs
 
 from bot.runner.lane import FLOOD, Bounded, Fallback, Link
@@ -36,6 +37,8 @@ _PARAMETERS = {
 _CIPHERS = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"]
 _CIPHERS += ["aes128-ctr", "aes192-ctr", "aes256-ctr"]
 """ssh's own default set, those first that cost asyncssh least."""
+# It puts each packet into words before it asks whether anybody wants to read them.
+SSHPacketLogger._log_packet = lambda *_: None  # type: ignore[method-assign] # noqa: SLF001
 _Refused = (
     asyncssh.PermissionDenied,
     asyncssh.HostKeyNotVerifiable,
@@ -158,16 +161,20 @@ class Links:
     def start(self, link: Link, command: str, begun: Callable[[], None]) -> asyncio.Task[Answer]:
         """Begin to run a command; ``begun`` is called when the answer can only be ours."""
         task = self.loop.create_task(self._run(link, command, begun))
-        self.wait(set())
+        task.add_done_callback(self._stop)
         return task
 
-    def wait(self, tasks: Collection[asyncio.Task[Answer]], seconds: float = 0.0) -> None:
-        """Let the loop work until all tasks are done, or this long."""
-        if tasks:
-            self.loop.run_until_complete(asyncio.wait(tasks, timeout=seconds))
-        else:
+    def turn(self, seconds: float = 0.0) -> None:
+        """Let the loop work until a command has ended, or this long; it goes round at least once."""
+        timer = self.loop.call_later(seconds, self.loop.stop) if seconds else None
+        if timer is None:
             self.loop.call_soon(self.loop.stop)
-            self.loop.run_forever()
+        self.loop.run_forever()
+        if timer is not None:
+            timer.cancel()
+
+    def _stop(self, _: object) -> None:
+        self.loop.stop()
 
     def drop(self, link: Link) -> None:
         """Forget a kept connection, as ``meta: reset_connection`` asks for."""
@@ -208,6 +215,8 @@ class Links:
         await session.ended
         answer = session.answer(channel)
         if isinstance(answer, Done) and not session.flooded and len(self._kept) < self._most:
+            # Nobody waits for it now, and over a fleet keepalives are most of what there is to do.
+            connection.set_keepalive(0)
             self._kept[link] = connection
         else:
             connection.abort()
@@ -218,11 +227,13 @@ class Links:
         if kept is not None:
             await asyncio.sleep(0)
             if not kept.is_closed():
+                kept.set_keepalive(link.keepalive)
                 return kept
         async with self._opening:
             return await asyncssh.connect(link.host, link.port, options=self._options(link))
 
     def _options(self, link: Link) -> asyncssh.SSHClientConnectionOptions:
+        link = replace(link, host="")  # no option depends on it
         if link not in self._files.options:
             chosen = {_PARAMETERS[name]: list(names) for name, names in link.algorithms}
             self._files.options[link] = asyncssh.SSHClientConnectionOptions(

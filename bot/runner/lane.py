@@ -50,7 +50,7 @@ _TASK = {
     "async_val": "async",
     "check_mode": "check mode",
 }
-_VARIABLES = {
+VARIABLES = {
     "ansible_become": "become",
     "ansible_password": "it logs in with a password",
     "ansible_ssh_pass": "it logs in with a password",
@@ -248,7 +248,7 @@ def task_reason(task: Mapping[str, Any], variables: Mapping[str, object]) -> str
     for name, word in _TASK.items():
         if task.get(name):
             return word
-    for name, word in _VARIABLES.items():
+    for name, word in VARIABLES.items():
         if variables.get(name):
             return word
     if any(task.get("environment") or ()):

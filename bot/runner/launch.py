@@ -1,25 +1,35 @@
-"""Start a supervisor process for a queued run, in a session of its own."""
+"""Start a supervisor process for a queued run, in a session of its own.
+
+It is forked from the fork server (``bot.runner.forkserver``); as long as that is not ready, or when
+it is gone, the supervisor is started as a program.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bot.errors import ConflictError, UnavailableError
 from bot.ports import Run
 from bot.runner import trace
+from bot.runner.forked import Forked, ForkServer
+
+log = logging.getLogger(__name__)
 
 STARTS = 4
 PACE = 5.0
 STUCK = 120.0
 FORGET = 600.0
+AGAIN = 60.0
+"""Seconds between two starts of the fork server."""
 
 
 @dataclass(slots=True)
@@ -28,7 +38,7 @@ class _Start:
 
     times: int = 0
     at: float = 0.0
-    child: subprocess.Popen[bytes] | None = None
+    child: subprocess.Popen[bytes] | Forked | None = None
 
 
 class Launcher:
@@ -44,6 +54,8 @@ class Launcher:
         self._runs = state / "runs"
         self._starts: dict[str, _Start] = {}
         self._lock = threading.Lock()
+        self.server: ForkServer | None = None
+        self._served = -AGAIN
 
     def launch(self, run: Run) -> None:
         """Start the supervisor of a queued run unless one of this process is at it.
@@ -74,23 +86,43 @@ class Launcher:
         """Return the command of a run's supervisor."""
         return [sys.executable, "-m", "bot", "--config", str(self.config), "run", ident]
 
-    def _start(self, run: Run) -> subprocess.Popen[bytes]:
+    def serve(self) -> None:
+        """Start the fork server unless it runs; the first run does."""
+        now = time.monotonic()
+        if (self.server is None or not self.server.alive) and now - self._served >= AGAIN:
+            self._served = now
+            self.close()
+            try:
+                self._log_dir.mkdir(parents=True, exist_ok=True)
+                self.server = ForkServer(self._log("forkserver"))
+            except OSError as error:
+                log.warning("there is no fork server", extra={"error": str(error)})
+
+    def close(self) -> None:
+        """Let the fork server end; supervisors go on."""
+        if self.server is not None:
+            self.server.close()
+            self.server = None
+
+    def _start(self, run: Run) -> subprocess.Popen[bytes] | Forked:
         ident = run.ident
         command = self.command(ident)
         try:
             self._log_dir.mkdir(parents=True, exist_ok=True)
             # In memory, not in a pipe: the bot may die before the supervisor has read it.
             memory = os.fdopen(os.memfd_create("inventory", os.MFD_CLOEXEC), "w+b")
-            with memory, self._log(ident).open("ab") as log:
+            with memory, self._log(ident).open("ab") as output:
                 memory.write(self._memory(run))
                 memory.seek(0)
-                return subprocess.Popen(  # noqa: S603 - our own program, no shell
+                env = {**os.environ, trace.MARK: str(self._runs / ident)}
+                forked = self._fork(command, env, memory.fileno(), output.fileno())
+                return forked or subprocess.Popen(  # noqa: S603 - our own program, no shell
                     command,
                     stdin=memory,
-                    stdout=log,
-                    stderr=log,
+                    stdout=output,
+                    stderr=output,
                     start_new_session=True,
-                    env={**os.environ, trace.MARK: str(self._runs / ident)},
+                    env=env,
                 )
         except OSError as error:
             raise UnavailableError(
@@ -98,6 +130,16 @@ class Launcher:
                 where=str(self._log(ident)),
                 next="free disk space, memory or processes; it is tried again",
             ) from error
+
+    def _fork(
+        self, command: list[str], env: Mapping[str, str], stdin: int, output: int
+    ) -> Forked | None:
+        if self.server is not None:
+            forked = self.server.fork(command, env, stdin, output)
+            if forked is not None:
+                return forked
+        self.serve()
+        return None
 
     def started(self) -> list[str]:
         """Return the runs whose supervisors this process has started and not collected."""

@@ -14,6 +14,11 @@ meanwhile given up is neither begun nor gone on with. ``LIMIT`` is well below th
 a silent run is given up (``Site.heartbeat``).
 
 The program knows the standard library only and is started without site packages: 15 ms.
+
+Under the fork server a supervisor comes with a leash that is there already, and has Ansible's
+imports (``wait_for_ansible``). Then the program only tells it what to run, hands it the terminal and
+waits for the exit code; so ansible-runner sees no difference. If that leash is gone, the program is
+the leash.
 """
 
 from __future__ import annotations
@@ -25,10 +30,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, NoReturn, Self
+
+if TYPE_CHECKING:
+    import socket
 
 LIMIT = 10.0
 """Seconds for which a lease is good without being renewed."""
@@ -38,6 +46,15 @@ GRACE = 0.3
 PATIENCE = 5.0
 ENDED = 128 + signal.SIGTERM
 PDEATHSIG, SUBREAPER = 1, 36  # of prctl(2)
+THROUGH = "--through=1"
+"""The word before the command if a leash is there already, with the number of its protocol: the
+program may be a newer one than the leash, when the package was upgraded under a running bot."""
+SOCKET = "leash"
+"""Where a leash that is there already listens: a name in the lease's directory."""
+LONGEST = 1 << 16
+
+ready: socket.socket | None = None
+"""Leads to the leash that this process was forked with, if it was."""
 
 
 def now() -> int:
@@ -47,7 +64,21 @@ def now() -> int:
 
 def command(lease: Lease, words: Sequence[str]) -> list[str]:
     """Return the command that runs ``words`` on the leash of this process."""
-    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(lease.path), *words]
+    through = [THROUGH] if _listens(lease) else []
+    holder = str(os.getpid())
+    return [sys.executable, "-I", "-S", __file__, holder, str(lease.path), *through, *words]
+
+
+def _listens(lease: Lease) -> bool:
+    """Ask the leash that this process was forked with to wait for its command."""
+    if ready is None:
+        return False
+    try:
+        ready.settimeout(PATIENCE)
+        ready.send(str(lease.path).encode())
+        return ready.recv(LONGEST) == b"listens"
+    except OSError:
+        return False
 
 
 class Lease:
@@ -115,21 +146,25 @@ def _prctl(option: int, value: int) -> None:
     ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-def _start(words: Sequence[str]) -> int:
-    """Start the command; it is killed if this process is."""
+def _start(act: Callable[[], object]) -> int:
+    """Start a child that does ``act``; it is killed if this process is."""
     me = os.getpid()
     child = os.fork()
     if child:
         return child
+    _prctl(PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != me:
+        os._exit(127)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    act()
+    os._exit(127)
+
+
+def _execute(words: Sequence[str]) -> None:
     try:
-        _prctl(PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == me:
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            os.execvp(words[0], list(words))  # noqa: S606 - the supervisor's own command, no shell
+        os.execvp(words[0], list(words))  # noqa: S606 - the supervisor's own command, no shell
     except OSError as error:
         print(f"{words[0]}: {error.strerror}", file=sys.stderr, flush=True)  # noqa: T201
-    finally:
-        os._exit(127)
 
 
 def _reap(child: int) -> int | None:
@@ -171,14 +206,15 @@ def _end_all() -> None:
         _reap(0)
 
 
-def _watch(holder: int, lease: str, child: int) -> int:
+def _watch(holder: int, lease: str, child: int, gone: Callable[[], bool]) -> int:
     """Wait for the command, or for a reason to end it; return its exit code."""
     end = math.inf
     while True:
         got = signal.sigtimedwait({signal.SIGCHLD, signal.SIGTERM}, LOOK)
         if (code := _reap(child)) is not None:
             return code
-        if got is not None and got.si_signo == signal.SIGTERM:
+        told = got is not None and got.si_signo == signal.SIGTERM
+        if told or (end == math.inf and gone()):
             # Ansible's main process takes its workers along; killed, it would leave them.
             os.kill(child, signal.SIGTERM)
             end = min(end, time.monotonic() + GRACE)
@@ -188,14 +224,96 @@ def _watch(holder: int, lease: str, child: int) -> int:
 
 def main(holder: int, lease: str, words: Sequence[str]) -> int:
     """Run the command on the leash; return its exit code, 128 + n when signal n ended it."""
+    if words[0].startswith("--through="):
+        told, *words = words
+        code = _through(lease, words) if told == THROUGH else None
+        if code is not None:
+            return code
+    return _hold(holder, lease, lambda: _execute(words))
+
+
+def _hold(
+    holder: int, lease: str, act: Callable[[], object], gone: Callable[[], bool] = lambda: False
+) -> int:
     _prctl(PDEATHSIG, signal.SIGTERM)
     _prctl(SUBREAPER, 1)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGTERM})
     if not _held(holder, lease):
         return ENDED
-    code = _watch(holder, lease, _start(words))
+    code = _watch(holder, lease, _start(act), gone)
     _end_all()
     return code
+
+
+def _through(lease: str, words: Sequence[str]) -> int | None:
+    """Have the leash that is there run the command; None if there is none."""
+    import _socket  # noqa: PLC0415 - ``socket`` itself would double the cost of this program
+
+    here = os.open(Path(lease).parent, os.O_PATH)  # the path itself may be too long
+    wire = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    variables = [f"{name}={value}" for name, value in os.environ.items()]
+    told = "\0".join([os.getcwd(), str(len(words)), *words, *variables])  # noqa: PTH109
+    output = b"".join(n.to_bytes(4, sys.byteorder) for n in (1, 2))
+    try:
+        wire.connect(f"/proc/self/fd/{here}/{SOCKET}")
+        handed = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, output)]
+        wire.sendmsg([os.fsencode(told)], handed)
+    except OSError:
+        return None
+    try:
+        return int(wire.recv(LONGEST))
+    except (OSError, ValueError):
+        return 128 + signal.SIGKILL
+
+
+def wait_for_ansible(
+    channel: socket.socket,
+    holder: int,
+    become: Callable[[Sequence[str], Mapping[str, str]], NoReturn],
+) -> NoReturn:
+    """Be the leash of the process ``holder``, this one's parent, once it sends its lease.
+
+    ``become`` turns a forked child into the command, by its words and its environment.
+    """
+    import select  # noqa: PLC0415
+    import socket  # noqa: PLC0415
+
+    _prctl(PDEATHSIG, signal.SIGTERM)
+    lease = channel.recv(LONGEST).decode()
+    if not lease or os.getppid() != holder:
+        os._exit(0)
+    os.setsid()
+    here = os.open(Path(lease).parent, os.O_PATH)
+    place = Path(f"/proc/self/fd/{here}", SOCKET)
+    place.unlink(missing_ok=True)
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    door.bind(str(place))
+    door.listen(1)
+    channel.send(b"listens")
+    wire, _ = door.accept()
+    place.unlink()
+    data, descriptors, _, _ = socket.recv_fds(wire, LONGEST, 2)
+    directory, count, *texts = os.fsdecode(data).split("\0")
+    words, variables = texts[: int(count)], texts[int(count) :]
+    os.chdir(directory)
+    for number, descriptor in enumerate(descriptors, 1):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    leading = (here, door.detach(), channel.detach())
+    for used in leading:
+        os.close(used)
+
+    def act() -> None:
+        wire.close()
+        become(words, dict(text.split("=", 1) for text in variables))
+
+    def gone() -> bool:
+        return bool(select.select([wire], [], [], 0)[0])
+
+    code = _hold(holder, lease, act, gone)
+    with suppress(OSError):
+        wire.send(str(code).encode())
+    os._exit(0)
 
 
 if __name__ == "__main__":

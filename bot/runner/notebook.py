@@ -16,8 +16,9 @@ from bot.runner.ansible import Results
 
 log = logging.getLogger(__name__)
 
-GATHER = 0.02
-"""Seconds between two writes: answers that come meanwhile are written together."""
+GATHER = 0.1
+"""Seconds between two writes: answers that come meanwhile are written together. A write costs more
+than what it writes, and a quarter of a second is soon enough for people."""
 
 
 class Notebook:

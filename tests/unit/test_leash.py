@@ -1,11 +1,13 @@
 """The leash: what runs on it ends with its supervisor, whatever way that one ends or stands still.
 
-The supervisor is a real process, and so is a tree of workers that leave session and parent.
+The supervisor is a real process, and so is a tree of workers that leave session and parent. The
+leash is started as a program, or it is there already, as under the fork server.
 """
 
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -31,18 +33,43 @@ with leash.Lease() as lease:
 """
 
 
-@pytest.fixture
-def lease(tmp_path: Path) -> Iterator[Path]:
-    """Return where the lease lies; it also marks every process of the test."""
-    yield tmp_path / "lease"
-    trace.end(tmp_path / "run")
+FORKED = """\
+import os, socket
+from bot.runner import leash
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+holder = os.getpid()
+if os.fork() == 0:
+    ours.close()
+    become = lambda words, environment: os.execvpe(words[0], words, environment)
+    leash.wait_for_ansible(theirs, holder, become)
+theirs.close()
+leash.ready = ours
+"""
+
+
+@pytest.fixture(params=["started", "forked"])
+def lease(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Return where the lease lies, in a directory named after the way in which the leash comes.
+
+    It also marks every process of the test.
+    """
+    place = tmp_path / str(request.param)
+    place.mkdir()
+    yield place / "lease"
+    trace.end(place / "run")
+
+
+def everybody(lease: Path) -> int:
+    """Return how many processes there are with ``TREE``."""
+    return 5 if lease.parent.name == "started" else 6
 
 
 def supervisor(lease: Path, script: str = TREE) -> subprocess.Popen[str]:
     """Start a supervisor whose command has said that it is up."""
     env = {"PATH": "/usr/bin:/bin", trace.MARK: str(lease.parent / "run")}
+    program = SUPERVISOR if lease.parent.name == "started" else FORKED + SUPERVISOR
     process = subprocess.Popen(
-        [sys.executable, "-c", SUPERVISOR, str(lease), script],
+        [sys.executable, "-c", program, str(lease), script],
         stdout=subprocess.PIPE,
         text=True,
         env=env,
@@ -65,13 +92,41 @@ def wait(until: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def the_leash(process: subprocess.Popen[str]) -> psutil.Process:
-    (child,) = psutil.Process(process.pid).children()
+    """Return the leash; under the fork server there is also who told it what to run."""
+    children = psutil.Process(process.pid).children()
+    (child,) = [child for child in children if leash.THROUGH not in child.cmdline()]
     return child
+
+
+def test_a_leash_that_was_told_what_to_run_ends_it_with_whoever_told_it(tmp_path: Path):
+    place = tmp_path / "forked"
+    place.mkdir()
+    with supervisor(place / "lease") as process:
+        told = [c for c in psutil.Process(process.pid).children() if leash.THROUGH in c.cmdline()]
+        told[0].kill()
+        assert process.wait(20) != 0
+        wait(lambda: members(place / "lease") == [])
+
+
+def test_without_its_leash_a_supervisor_starts_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    monkeypatch.setattr(leash, "ready", ours)
+    with ours, leash.Lease() as held:
+        held.write_to(tmp_path / "lease")
+        theirs.send(b"listens")  # it did, and is gone by now
+        told = leash.command(held, ["echo", "begun"])
+        theirs.close()
+        assert leash.THROUGH in told
+        assert leash.THROUGH not in leash.command(held, ["echo"])
+        done = subprocess.run(told, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "begun\n")
 
 
 def test_a_killed_supervisor_takes_everything_along(lease: Path):
     with supervisor(lease) as process:
-        wait(lambda: len(members(lease)) == 5)
+        wait(lambda: len(members(lease)) == everybody(lease))
         process.kill()
         wait(lambda: members(lease) == [])
 
@@ -99,7 +154,7 @@ def test_a_command_that_ends_leaves_nothing_behind(lease: Path):
 
 def test_a_command_that_is_killed_takes_its_orphans_along(lease: Path):
     with supervisor(lease) as process:
-        wait(lambda: len(members(lease)) == 5)
+        wait(lambda: len(members(lease)) == everybody(lease))
         min(the_leash(process).children(), key=lambda p: p.pid).kill()
         assert process.wait(20) == 128 + signal.SIGKILL
         assert members(lease) == []

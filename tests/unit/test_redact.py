@@ -44,7 +44,8 @@ def test_an_event_is_redacted_before_anything_is_taken_from_it(tmp_path):
         "stdout": "fatal: host-secret",
         "event_data": {"host": "w1", "res": {"msg": "cannot log in with host-secret"}},
     }
-    assert results.take(event)
+    assert not results.take(event)
+    results.close()
     assert results.messages == {"w1": "cannot log in with [redacted]"}
     assert "host-secret" not in str(event)
     assert (tmp_path / "stdout").read_text() == "fatal: [redacted]\n"
@@ -52,7 +53,7 @@ def test_an_event_is_redacted_before_anything_is_taken_from_it(tmp_path):
 
 def test_a_host_that_is_named_like_a_secret_keeps_its_name_and_a_full_disk_its_result():
     plain = Results()
-    assert plain.take({"event": "runner_on_ok", "event_data": {"host": "a", "res": {}}})
+    assert not plain.take({"event": "runner_on_ok", "event_data": {"host": "a", "res": {}}})
     assert plain.status == {"a": "ok"}
     results = Results(redactor=Redactor([], ["web-01.secret"]), output=Path("/dev/full"))
     event = {
@@ -60,7 +61,8 @@ def test_a_host_that_is_named_like_a_secret_keeps_its_name_and_a_full_disk_its_r
         "stdout": "ok: [web-01.secret]",
         "event_data": {"host": "web-01.secret", "res": {}},
     }
-    assert results.take(event)
+    assert not results.take(event)
+    results.close()
     assert results.status == {"web-01.secret": "ok"}
     assert event["stdout"] == "ok: [[redacted]]"
 

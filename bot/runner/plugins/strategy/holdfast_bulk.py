@@ -11,19 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import shlex
-import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ansible import constants as C  # noqa: N812 - Ansible's custom
 from ansible.errors import AnsibleError
 from ansible.executor.task_result import _RawTaskResult
 from ansible.module_utils.common.text.converters import to_text
-from ansible.plugins.loader import connection_loader
+from ansible.plugins.loader import filter_loader, lookup_loader, test_loader
 from ansible.plugins.strategy.linear import StrategyModule as Linear
 from ansible.release import __version__ as core
 
@@ -32,11 +32,13 @@ if ROOT not in sys.path:
     sys.path.insert(0, ROOT)  # the lane is the one that was shipped with this plugin
 
 from bot.runner import lane as lanes  # noqa: E402 - only now it can be found
+from bot.runner.alike import Alike  # noqa: E402
 from bot.runner.lane import Fallback, Link  # noqa: E402
 
 bulk: Any
 try:
     from bot.runner import bulk
+    from bot.runner.plugins import magic, route
 except ImportError:
     bulk = None
 
@@ -51,7 +53,11 @@ author: [Holdfast]
 RAW = frozenset({"raw", "ansible.builtin.raw", "ansible.legacy.raw"})
 SSH = frozenset({"ssh", "ansible.builtin.ssh"})
 TICK = 0.05
-CONFIGURATION = (Path("~/.ssh/config"), Path("/etc/ssh/ssh_config"))
+LOADERS = {"filter": filter_loader, "test": test_loader, "lookup": lookup_loader}
+
+# What is there by now stays: the collector need not look at it again and again.
+gc.freeze()
+gc.set_threshold(20_000, 20, 20)
 
 
 @dataclass(slots=True)
@@ -63,88 +69,21 @@ class _Flight:
     own: Any
     variables: dict[str, Any]
     context: Any
-    answer: asyncio.Task[Any]
+    fields: Mapping[str, Any]
+    answer: asyncio.Task[Any] | None = None
 
 
-class _Route:
-    """Finds out how ssh would reach a host, and asks ssh as seldom as possible."""
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What was worked out of a task for one host; with another address it is good for its likes."""
 
-    def __init__(self) -> None:
-        self._plugin: Any = None
-        self._names: list[str] = []
-        self._usual: dict[str, tuple[str, ...]] = {}
-        self._able: dict[str, Any] = {}
-        self._said: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {}
-        self._argv: dict[tuple[str, ...], list[str]] = {}
-
-    def link(self, task: Any, variables: Mapping[str, Any], templar: Any, context: Any) -> Any:
-        """Return the host's ``Link``, or a ``Fallback``."""
-        if self._plugin is None:
-            self._plugin = connection_loader.get("ssh", context)
-            self._names = sorted(C.config.get_plugin_vars("connection", "ssh"))
-            self._usual = lanes.settings(_ask(["ssh", "-G", "-F", "none", "localhost"]))
-            self._able = bulk.able()
-        given = {n: templar.template(variables[n]) for n in self._names if n in variables}
-        host = str(given.pop("ansible_ssh_host", given.pop("ansible_host", None)) or "")
-        host = host or str(variables["inventory_hostname"])
-        given.pop("inventory_hostname", None)
-        argv = self._command(task, given, context)
-        if isinstance(argv, Fallback):
-            return argv
-        said = self._effective(argv, host)
-        name = next(iter(said.get("hostname", ())), host)
-        return lanes.link(name, said, self._usual, bulk.environment(), self._able)
-
-    def _command(self, task: Any, given: Mapping[str, Any], context: Any) -> Any:
-        """Return the ssh command line, without the host, that Ansible itself would use."""
-        key = (task._uuid, *(f"{name}={given[name]}" for name in given))
-        if key not in self._argv:
-            keys = {**task.dump_attrs(), "timeout": context.timeout}
-            keys.pop("retries", None)
-            self._plugin.set_options(task_keys=keys, var_options={**given})
-            if self._plugin.get_option("use_tty"):
-                return Fallback("it wants a terminal (use_tty)")
-            if self._plugin.get_option("ssh_executable") != "ssh":
-                return Fallback("an ssh program of its own")
-            if context.password or self._plugin.get_option("password"):
-                return Fallback("it logs in with a password")
-            if self._plugin.get_option("private_key"):
-                return Fallback("a private key in a variable")
-            words = self._plugin._build_command("ssh", "ssh")
-            self._argv[key] = [to_text(word) for word in words][1:]
-        return self._argv[key]
-
-    def _effective(self, argv: list[str], host: str) -> dict[str, tuple[str, ...]]:
-        everybody = _same_for_all(argv)
-        key = tuple(argv) if everybody else (*argv, host)
-        if key not in self._said:
-            said = lanes.settings(_ask(["ssh", "-G", *argv, host]))
-            if everybody:
-                said.pop("hostname", None)
-            self._said[key] = said
-        return self._said[key]
+    own: Any
+    link: Link
+    command: str
+    fields: Mapping[str, Any]
 
 
-def _same_for_all(argv: list[str]) -> bool:
-    if "-F" in argv:
-        named = argv[argv.index("-F") + 1 :][:1]
-        files = [] if named == ["none"] else [Path(named[0])] if named else []
-    else:
-        files = [path.expanduser() for path in CONFIGURATION]
-    return lanes.shared(
-        argv, [path.read_text(errors="replace") for path in files if path.is_file()]
-    )
-
-
-def _ask(command: list[str]) -> str:
-    """Run ``ssh -G``: it prints the settings that are in force, and connects nowhere."""
-    done = subprocess.run(  # noqa: S603 - no shell; the command line that Ansible would run
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, check=True
-    )
-    return done.stdout
-
-
-_routes = _Route()
+_route: Any = None if bulk is None else route.Route()  # type: ignore[possibly-undefined]
 _links: Any = None
 
 
@@ -161,10 +100,25 @@ class StrategyModule(Linear):  # type: ignore[misc]
 
     def __init__(self, tqm: Any) -> None:
         super().__init__(tqm)
-        self._flights: list[_Flight] = []
+        self._flights: dict[int, _Flight] = {}
+        self._landed: deque[_Flight] = deque()
         self._reasons: dict[tuple[str, str], str] = {}
         self._ways: dict[str, Link] = {}
         self._patterns: dict[str, Any] = {}
+        self._orders: dict[Hashable, _Order] = {}
+        self._reads: dict[str, frozenset[str] | None] = {}
+        self._alike = Alike(_engine(self._loader, {}).is_template, _ours)
+        self._left: tuple[Any, list[str], list[str]] = (None, [], [])
+        magic.share(self._variable_manager)
+
+    def add_tqm_variables(self, vars: dict[str, Any], play: Any) -> None:  # noqa: A002 - Ansible's
+        """Add the hosts that are left and those that failed; made anew only after a change."""
+        failed, dark = self._tqm._failed_hosts, self._tqm._unreachable_hosts
+        mark = (play, tuple(failed), tuple(dark))
+        if self._left[0] != mark:
+            self._left = (mark, self.get_hosts_remaining(play), self.get_failed_hosts(play))
+        vars["ansible_current_hosts"] = self._left[1].copy()
+        vars["ansible_failed_hosts"] = self._left[2].copy()
 
     def _queue_task(self, host: Any, task: Any, task_vars: dict[str, Any], context: Any) -> None:
         if task.action not in RAW:
@@ -183,24 +137,57 @@ class StrategyModule(Linear):  # type: ignore[misc]
 
     def _take(self, host: Any, task: Any, variables: dict[str, Any], context: Any) -> str:
         """Begin the task on the bulk lane, or return why not."""
+        key = self._key(task, variables)
+        order = self._orders.get(key) if key is not None else None
+        if order is None:
+            found = self._work_out(task, variables, context)
+            if isinstance(found, Fallback):
+                return found.reason
+            order = found
+            if key is not None and _route.one and self._patterns[task._uuid]:
+                self._orders[key] = order
+        else:
+            order = replace(order, link=replace(order.link, host=_address(variables)))
+        self._begin(host, task, order, variables, context)
+        return ""
+
+    def _key(self, task: Any, variables: Mapping[str, Any]) -> Hashable | None:
+        """Return what is equal for hosts that are told the same; None if that cannot be told."""
+        if task._uuid not in self._reads:
+            texts = [value for value in task.args.values() if isinstance(value, str)]
+            found = [self._alike.reads(text) for text in texts]
+            known = len(texts) == len(task.args) and None not in found
+            names = frozenset[str]().union(*(f.names for f in found if f is not None))
+            self._reads[task._uuid] = names if known else None
+        read = self._reads[task._uuid]
+        if read is None or _route is None or not _address(variables):
+            return None
+        ways = (*_route.names, *lanes.VARIABLES, "ansible_connection")
+        key = self._alike.key((*read, *ways), variables)
+        return None if key is None else (task._uuid, key)
+
+    def _work_out(self, task: Any, variables: dict[str, Any], context: Any) -> Any:
+        """Return the order for one host, or a ``Fallback``."""
         reason = _general(task, variables)
         if reason:
-            return reason
+            return Fallback(reason)
         templar = _engine(self._loader, variables)
         connection = templar.template(variables.get("ansible_connection") or task.connection)
         if connection not in SSH:
-            return f"connection {connection}"
+            return Fallback(f"connection {connection}")
         own = self._validated(task, templar)
-        reason = lanes.task_reason(own.dump_attrs(), variables)
-        found = Fallback(reason) if reason else _routes.link(own, variables, templar, context)
-        if isinstance(found, Fallback):
-            return found.reason
-        lane = _lane(self._tqm._forks)
-        reason = lane.refusal(found)
+        fields = own.dump_attrs()
+        reason = lanes.task_reason(fields, variables)
+        link = Fallback(reason) if reason else _route.link(own, variables, templar, context)
+        if isinstance(link, Fallback):
+            return link
+        reason = _lane(self._tqm._forks).refusal(link)
         if reason:
-            return str(reason)
-        self._begin(lane, found, _Flight(host, task, own, variables, context, None))  # type: ignore[arg-type]
-        return ""
+            return Fallback(str(reason))
+        command = own.args["_raw_params"]
+        if own.args.get("executable"):
+            command = f"{own.args['executable']} -c {shlex.quote(command)}"
+        return _Order(own, link, command, fields)
 
     def _validated(self, task: Any, templar: Any) -> Any:
         """Return the host's own copy of the task with every value final.
@@ -219,31 +206,35 @@ class StrategyModule(Linear):  # type: ignore[misc]
             self._patterns[task._uuid] = False if _templated(task, templar) else kept
         return own
 
-    def _begin(self, lane: Any, found: Link, flight: _Flight) -> None:
-        self._queued_task_cache[(flight.host.name, flight.task._uuid)] = {
-            "host": flight.host,
-            "task": flight.task,
-            "task_vars": flight.variables,
-            "play_context": flight.context,
+    def _begin(
+        self, host: Any, task: Any, order: _Order, variables: dict[str, Any], context: Any
+    ) -> None:
+        self._queued_task_cache[(host.name, task._uuid)] = {
+            "host": host,
+            "task": task,
+            "task_vars": variables,
+            "play_context": context,
         }
-        args = flight.own.args
-        command = args["_raw_params"]
-        if args.get("executable"):
-            command = f"{args['executable']} -c {shlex.quote(command)}"
+        flight = _Flight(host, task, order.own, variables, context, order.fields)
 
         def begun() -> None:
-            self._tqm.send_callback("v2_runner_on_start", flight.host, flight.task)
+            self._tqm.send_callback("v2_runner_on_start", host, task)
 
-        self._ways[flight.host.name] = found
-        flight.answer = lane.start(found, command, begun)
-        self._flights.append(flight)
+        def landed(_: object) -> None:
+            self._landed.append(flight)
+
+        self._ways[host.name] = order.link
+        lane = _lane(self._tqm._forks)
+        flight.answer = lane.start(order.link, order.command, begun)
+        flight.answer.add_done_callback(landed)
+        self._flights[id(flight)] = flight
         self._pending_results += 1
+        lane.turn()  # handshakes are not to time out while other hosts are being queued
 
     def _wait_on_pending_results(self, iterator: Any) -> list[Any]:
         results: list[Any] = []
         while self._flights and not self._tqm._terminated:
-            _lane(self._tqm._forks).wait([f.answer for f in self._flights], TICK)
-            self._land()
+            _lane(self._tqm._forks).turn(TICK)
             results += self._process_pending_results(iterator)
         return results + list(super()._wait_on_pending_results(iterator))
 
@@ -253,12 +244,10 @@ class StrategyModule(Linear):  # type: ignore[misc]
 
     def _land(self) -> None:
         """Turn finished flights into results, as a worker of the ordinary lane would."""
-        landed = [flight for flight in self._flights if flight.answer.done()]
-        if not landed:
-            return
-        self._flights = [flight for flight in self._flights if not flight.answer.done()]
-        for flight in landed:
-            answer = flight.answer.result()
+        while self._landed:
+            flight = self._landed.popleft()
+            del self._flights[id(flight)]
+            answer = flight.answer.result()  # type: ignore[union-attr] # it has landed
             if isinstance(answer, Fallback):
                 self._pending_results -= 1
                 self._ordinary(
@@ -269,7 +258,7 @@ class StrategyModule(Linear):  # type: ignore[misc]
                 host=flight.host,
                 task=flight.own,
                 return_data=self._judge(flight, answer),
-                task_fields=flight.own.dump_attrs(),
+                task_fields={**flight.fields},
             )
             with self._results_lock:
                 self._results.append(result)
@@ -281,12 +270,16 @@ class StrategyModule(Linear):  # type: ignore[misc]
         else:
             result = _said(answer)
             self._conditions(flight.own, result, flight.variables)
-        flight.own.update_result_no_log(_engine(self._loader, flight.variables), result)
+        flight.own.update_result_no_log(None, result)  # it is final: there is nothing to template
         result[lanes.KEY] = lanes.BULK
         return result
 
     def _conditions(self, task: Any, result: dict[str, Any], variables: dict[str, Any]) -> None:
         """Evaluate changed_when and failed_when, as the task executor does."""
+        given = [*(task.changed_when or ()), *(task.failed_when or ())]
+        if given == [False] and task.changed_when:
+            result["changed"] = False
+            return
         seen = {**variables, **({task.register: result} if task.register else {})}
         engine = _engine(self._loader, seen)
         name = "changed"
@@ -354,7 +347,37 @@ def _kind() -> Any:
 
 
 def _engine(loader: Any, variables: dict[str, Any]) -> Any:
-    return _kind()(loader=loader, variables=variables)
+    """Return an engine; its environment holds no variables, so all engines share one."""
+    engine = _kind()(loader=loader, variables=variables)
+    engine._environment = _environment(engine.basedir)
+    return engine
+
+
+@functools.cache
+def _environment(basedir: str) -> Any:
+    from ansible._internal._templating._jinja_bits import (  # noqa: PLC0415 - private, 2.19
+        AnsibleEnvironment,
+    )
+
+    return AnsibleEnvironment(ansible_basedir=basedir)
+
+
+def _ours(kind: str, name: str) -> bool:
+    """Say whether a filter, test or lookup of this name is Ansible's own (or Jinja's)."""
+    try:
+        found = LOADERS[kind].get_with_context(name)
+    except KeyError:
+        found = None
+    if found is None or found.object is None:
+        return kind != "lookup"  # Jinja's
+    fqcn = found.plugin_load_context.resolved_fqcn or ""
+    return bool(fqcn.startswith("ansible.builtin."))
+
+
+def _address(variables: Mapping[str, Any]) -> str:
+    """Return where the host is, if no template says so."""
+    found = next((variables[name] for name in route.ADDRESS if variables.get(name)), "")
+    return found if isinstance(found, str) and "{" not in found else ""
 
 
 def _said(answer: Any) -> dict[str, Any]:
