@@ -21,7 +21,7 @@ import psutil
 from bot.config import FleetPart
 from bot.rollout.outcome import Raw
 from bot.rollout.preview import cannot_preview, would
-from bot.runner import lane, leash, trace
+from bot.runner import lane, leash, scratch, trace
 from bot.runner.leash import Lease
 from bot.runner.pin import SITE
 from bot.runner.redact import Redactor
@@ -311,6 +311,7 @@ def run(job: Job, results: Results, lease: Lease) -> str:
     artifacts = job.directory / "artifacts" / "job"
     results.output = artifacts / "stdout"
     artifacts.mkdir(parents=True, exist_ok=True, mode=0o700)
+    scratch.make(job.directory, [artifacts / "job_events", job.directory / "tmp"])
     memory = lay_out(job)
     try:
         runner = ansible_runner.interface.init_runner(
@@ -321,6 +322,7 @@ def run(job: Job, results: Results, lease: Lease) -> str:
             quiet=True,
             cmdline="--check --diff -v" if job.check else None,
             event_handler=results.take,
+            fact_cache_type="memory",
             settings={"pexpect_timeout": 1, "idle_timeout": 0, "suppress_output_file": True},
         )
         if "ANSIBLE_HOST_KEY_CHECKING" not in os.environ:
@@ -330,9 +332,7 @@ def run(job: Job, results: Results, lease: Lease) -> str:
         runner.run()
     finally:
         os.close(memory)
-        # The environment, and facts as hosts told them: neither is needed any more.
-        (artifacts / "command").unlink(missing_ok=True)
-        shutil.rmtree(artifacts / "fact_cache", ignore_errors=True)
+        (artifacts / "command").unlink(missing_ok=True)  # the environment
     by_signal = runner.rc is None or 128 < runner.rc < 128 + signal.NSIG
     return KILLED if by_signal else str(runner.status)
 
@@ -354,12 +354,13 @@ def environment(directory: Path, fleet: FleetPart) -> dict[str, str]:
 def settle(directory: Path, most: int = 1 << 20) -> None:
     """Keep what people may want of a run that was recorded: status and output, at most this long.
 
-    Events, facts, the settings with their environment and temporary files go.
+    Events, the settings with their environment and temporary files go.
     """
     job = directory / "artifacts" / "job"
-    for used in (job / "job_events", job / "fact_cache", directory / "tmp", directory / "cp"):
-        shutil.rmtree(used, ignore_errors=True)
-    (job / "command").unlink(missing_ok=True)
+    scratch.remove(directory)
+    for link in (job / "job_events", directory / "tmp", job / "command"):
+        link.unlink(missing_ok=True)
+    shutil.rmtree(directory / "cp", ignore_errors=True)
     output = job / "stdout"
     if output.is_file() and output.stat().st_size > most:
         kept = lane.Bounded(most // 2)
