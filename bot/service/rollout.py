@@ -267,7 +267,8 @@ def _halt(tx: Transaction, now: Incident, proposal: Proposal, number: int, why: 
             key=f"halted.{proposal.id}.{now.seq + 1}",
             kind="rollout.halted",
             text=f"{proposal.id} halted after wave {number}: {why}. "
-            f"Next: resume {proposal.id}, rollback {proposal.id} or abort {proposal.id}",
+            f"Next: resume {proposal.id} (a commander), rollback {proposal.id} "
+            f"or abort {proposal.id}",
             data={"proposal": proposal.id, "digest": proposal.digest, "wave": number, "why": why},
         ),
     )
