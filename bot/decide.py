@@ -25,6 +25,8 @@ MAX_ATTEMPTS = 3
 CANARIES = 5
 STALL = timedelta(minutes=10)
 """How long a rollout waits for hosts of a pool to come back before it says that it cannot go on."""
+WATCH = 300.0
+"""Seconds between two reads of the hosts of a mitigation that nothing holds: they may reboot."""
 KEPT = 12
 """So many tries of a host govern its back-off: doubled as often, any pause is at its longest."""
 LIVE = frozenset({"queued", "running"})
@@ -120,7 +122,7 @@ def due(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo) ->
     for rollout in authorised:
         waits += [_retry_at(h, runs, tempo) for h in _owed(incident, rollout)]
         waits += [w.soaks_until for w in rollout.open_wave if w.soaks_until is not None]
-        if rollout.id in incident.hold.proposals:
+        if _watched(incident, rollout):
             waits.append(_check_at(incident, rollout, runs))
     live = any(r.state in LIVE for r in runs)
     if live or any(not r.settled for r in incident.requests):
@@ -624,6 +626,8 @@ def _retry_at(host: Host, runs: Sequence[Run], tempo: Tempo) -> datetime:
     if not tries:
         return since or EPOCH
     last = max(tries)
+    if host.doubt is None and host.seen_at is not None and _answered(host, runs):
+        return host.seen_at
     hints = [t for t in (host.seen_at, host.hint_at) if t is not None and t > last]
     if hints:
         return max(hints)
@@ -631,11 +635,34 @@ def _retry_at(host: Host, runs: Sequence[Run], tempo: Tempo) -> datetime:
     return last + timedelta(seconds=wait)
 
 
+def _answered(host: Host, runs: Sequence[Run]) -> bool:
+    """Say whether the last run for a host only read it, and the host answered."""
+    mine = (r for r in reversed(runs) if r.kind in {"retry", "readback"} and host.name in r.hosts)
+    last = next(mine, None)
+    return (
+        last is not None
+        and last.kind == "readback"
+        and last.queued_at is not None
+        and host.seen_at is not None
+        and host.seen_at >= last.queued_at
+    )
+
+
 def _check_at(incident: Incident, rollout: Proposal, runs: Sequence[Run]) -> datetime:
-    interval = float(rollout.content["hold"].get("interval_seconds", 30))
+    interval = float(rollout.content["hold"].get("interval_seconds", WATCH))
     began = [r.queued_at for r in _own_checks(rollout, runs) if r.queued_at is not None]
-    since = max(began, default=incident.hold.since or rollout.made_at)
+    since = max(began, default=incident.hold.since or rollout.ended_at or rollout.made_at)
     return since + timedelta(seconds=interval)
+
+
+def _watched(incident: Incident, rollout: Proposal) -> bool:
+    """Say whether the hosts of a rollout are read from time to time.
+
+    Those of a hold are. Without a rule to hold them they are while the incident is open.
+    """
+    unheld = not rollout.content["hold"] and rollout.purpose == "mitigate"
+    done = incident.state == "open" and rollout.state is ProposalState.DONE
+    return rollout.id in incident.hold.proposals or (unheld and done)
 
 
 def _own_checks(rollout: Proposal, runs: Sequence[Run]) -> list[Run]:
@@ -647,7 +674,7 @@ def _own_checks(rollout: Proposal, runs: Sequence[Run]) -> list[Run]:
 def _checks(
     incident: Incident, rollout: Proposal, runs: Sequence[Run], now: datetime
 ) -> list[Action]:
-    if rollout.id not in incident.hold.proposals:
+    if not _watched(incident, rollout):
         return []
     if any(r.state in LIVE for r in _own_checks(rollout, runs)):
         return []

@@ -193,6 +193,9 @@ class Store(Protocol):
     def answers(self, run: str) -> list[Answer]:
         """Return what the hosts of a live or lost run have said so far, by name."""
 
+    def tended(self) -> list[str]:
+        """Return the incidents that somebody will look at, open or not, in order of their ids."""
+
     def unfinished_runs(self) -> list[Run]:
         """Return every queued or running run."""
 

@@ -24,6 +24,7 @@ from bot.rollout.outcome import (
     read_back_undone,
     rolled_back,
 )
+from bot.service.sightings import sighted, tell_others
 from bot.service.site import Site, refold
 from bot.timeline.chain import canonical
 from bot.timeline.entry import Draft
@@ -76,6 +77,8 @@ def record(site: Site, report: Report) -> bool:
             drafts = [_late(report)]
         tx.append(run.incident, *drafts)
         tx.wake(run.incident, site.clock.now())
+    if drafts:
+        tell_others(site, run.ident, sighted(run.incident, report.raws))
     return bool(drafts)
 
 
@@ -356,7 +359,7 @@ def _reading(incident: Incident, report: Report) -> list[Draft]:
 
 def _drift(report: Report, before: Host, seen: Seen) -> Draft:
     same = before.boot_id == seen.boot_id
-    how = "changed under the hold" if same else "lost at a reboot"
+    how = "changed since it was verified" if same else "lost at a reboot"
     return Draft(
         key=f"drifted.{report.run.ident}.{before.name}",
         kind="hold.drifted",

@@ -48,8 +48,8 @@ from tests.acceptance.test_night import crash
 pytestmark = pytest.mark.fleet
 
 SOAK = os.environ.get("HOLDFAST_SOAK") == "1"
-ROLLOUTS = range(20) if SOAK else (4,)
-KILLS = 10
+ROLLOUTS = range(10) if SOAK else (4,)
+KILLS = 20 if SOAK else 10
 ABORTS = 100 if SOAK else 10
 RESUME = 10
 """Seconds after which what was under way has gone on, on a machine of its own."""
