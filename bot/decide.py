@@ -19,7 +19,7 @@ from bot.incident.state import (
 )
 from bot.ports import Run
 from bot.rollout.gate import judge, proven
-from bot.rollout.plan import SHARD, Traffic, blocked, remaining, room, upcoming
+from bot.rollout.plan import SHARD, Traffic, blocked, remaining, room, shards, upcoming
 
 MAX_ATTEMPTS = 3
 CANARIES = 5
@@ -122,8 +122,7 @@ def due(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo) ->
     for rollout in authorised:
         waits += [_retry_at(h, runs, tempo) for h in _owed(incident, rollout)]
         waits += [w.soaks_until for w in rollout.open_wave if w.soaks_until is not None]
-        if _watched(incident, rollout):
-            waits.append(_check_at(incident, rollout, runs))
+        waits += [at for _, at in _rounds(incident, rollout, runs)]
     live = any(r.state in LIVE for r in runs)
     if live or any(not r.settled for r in incident.requests):
         waits.append(now + timedelta(seconds=5))
@@ -140,9 +139,8 @@ def following(runs: Iterable[Run]) -> int:
 def spent(runs: Sequence[Run]) -> list[str]:
     """Return the ended runs that decide nothing any more, so that hours of them stay bounded.
 
-    A retry or readback counts while it is among the last ``KEPT`` of one of its hosts, a probe
-    among the last of its request, a check among the last of all. Waves, dry runs and lost runs
-    stay.
+    A retry or readback counts while it is among the last ``KEPT`` of one of its hosts, a probe (of
+    its request) or a check of its first host. Waves, dry runs and lost runs stay.
     """
     seen: Counter[tuple[str, str]] = Counter()
     found = []
@@ -160,8 +158,8 @@ def _marks(run: Run) -> list[tuple[str, str]]:
     if run.kind in {"retry", "readback"}:
         return [("host", host) for host in run.hosts]
     if run.kind == "probe":
-        return [("request", str(run.spec.get("request")))]
-    return [("kind", run.kind)] if run.kind == "check" else []
+        return [(f"request {run.spec.get('request')}", run.hosts[0])]
+    return [("check", run.hosts[0])] if run.kind == "check" else []
 
 
 def _lost(run: Run) -> Action:
@@ -187,7 +185,8 @@ def _prepare(request: Request, runs: Sequence[Run], now: datetime) -> list[Actio
         return []
     if request.probed is None:
         probes = [r.finished_at for r in mine if r.kind == "probe" and r.finished_at is not None]
-        wait = timedelta(seconds=min(60.0, 5.0 * len(probes)))
+        rounds = {r.spec.get("round", r.ident) for r in mine if r.kind == "probe"}
+        wait = timedelta(seconds=min(60.0, 5.0 * len(rounds)))
         if probes and now < max(probes) + wait:
             return []
         attempt = following([r for r in mine if r.kind == "probe"])
@@ -281,13 +280,16 @@ def _touch(
     free = room(incident, proposal, hosts, traffic)
     if not free:
         return [] if traffic.flying else _stalled(incident, proposal, runs, first, hosts, now)
-    shard = int(proposal.content["waves"].get("shard", SHARD))
-    pieces = [tuple(free[at : at + shard]) for at in range(0, len(free), shard)]
+    pieces = shards(free, _shard(proposal))
     rest = replace(first, planned=(), owed=())
     return [
         replace(rest if number else first, part=before + 1 + number, hosts=piece)
         for number, piece in enumerate(pieces)
     ]
+
+
+def _shard(proposal: Proposal) -> int:
+    return int(proposal.content["waves"].get("shard", SHARD))
 
 
 def _stalled(
@@ -344,12 +346,14 @@ def _recover(
     hosts = tuple(dict.fromkeys(h for w in wave for h in w.hosts))
     since = max(w.finished_at for w in wave if w.finished_at is not None)
     unknown = tuple(h for h in hosts if incident.host(h).outcome is Outcome.UNKNOWN)
-    tries = [r for r in runs if _reads(r) and set(r.hosts) & set(unknown) and _since(r, since)]
-    if unknown and len(tries) < MAX_ATTEMPTS:
-        early = any(_quiet_at(incident.host(h)) > now for h in unknown)
-        if early or any(r.state in LIVE for r in tries):
+    reads = [r for r in runs if _reads(r) and _since(r, since)]
+    asked = Counter(h for r in reads for h in r.hosts)
+    waiting = [h for h in unknown if asked[h] < MAX_ATTEMPTS]
+    going = {h for r in reads if r.state in LIVE for h in r.hosts}
+    if waiting or going & set(unknown):
+        if any(_quiet_at(incident.host(h)) > now for h in unknown):
             return []
-        return [Action(verb="readback", proposal=proposal.id, hosts=unknown)]
+        return _read_back(proposal, [h for h in waiting if h not in going])
     tried = Counter(h for w in wave for h in w.hosts)
     lost = dict.fromkeys(h for w in wave if w.lost for h in w.hosts)
     again = [
@@ -495,7 +499,7 @@ def _keep_one(
     busy |= set(going)
     doubtful = _doubtful(incident, rollout, runs)
     reading = [h for h in doubtful if h.name not in busy and _read_at(h, runs, tempo) <= now]
-    actions = [_read_back(rollout, reading)] if reading else []
+    actions = _read_back(rollout, [h.name for h in reading])
     if rollout.authority_ended:
         return actions
     owed = _owed(incident, rollout) if rollout.state in _RETRIES else []
@@ -508,7 +512,7 @@ def _keep_one(
     if _unjudged(incident, rollout):
         ready = []
     if ready and not writes and not any(not h.down for h in _pending(incident, rollout)):
-        actions.append(_read_back(rollout, ready))
+        actions += _read_back(rollout, [h.name for h in ready])
     elif writes:
         names = room(incident, rollout, [h.name for h in ready], _traffic(rollout, runs, going))
         actions += _retries(rollout, [incident.host(name) for name in names])
@@ -544,9 +548,9 @@ def _read_at(host: Host, runs: Sequence[Run], tempo: Tempo) -> datetime:
     return max(_quiet_at(host), _retry_at(host, runs, tempo))
 
 
-def _read_back(rollout: Proposal, hosts: Sequence[Host]) -> Action:
-    names = tuple(h.name for h in hosts)
-    return Action(verb="readback", proposal=rollout.id, hosts=names)
+def _read_back(rollout: Proposal, hosts: Sequence[str]) -> list[Action]:
+    pieces = shards(hosts, _shard(rollout))
+    return [Action(verb="readback", proposal=rollout.id, hosts=piece) for piece in pieces]
 
 
 def _read_backs(host: Host, runs: Sequence[Run]) -> int:
@@ -592,13 +596,10 @@ def _retries(rollout: Proposal, ready: Sequence[Host]) -> list[Action]:
     groups: dict[str, list[str]] = {}
     for host in ready:
         groups.setdefault(_purpose(rollout, host), []).append(host.name)
-    shard = int(rollout.content["waves"].get("shard", SHARD))
     return [
-        Action(
-            verb="retry", proposal=rollout.id, hosts=tuple(names[at : at + shard]), purpose=purpose
-        )
+        Action(verb="retry", proposal=rollout.id, hosts=piece, purpose=purpose)
         for purpose, names in sorted(groups.items())
-        for at in range(0, len(names), shard)
+        for piece in shards(names, _shard(rollout))
     ]
 
 
@@ -648,13 +649,6 @@ def _answered(host: Host, runs: Sequence[Run]) -> bool:
     )
 
 
-def _check_at(incident: Incident, rollout: Proposal, runs: Sequence[Run]) -> datetime:
-    interval = float(rollout.content["hold"].get("interval_seconds", WATCH))
-    began = [r.queued_at for r in _own_checks(rollout, runs) if r.queued_at is not None]
-    since = max(began, default=incident.hold.since or rollout.ended_at or rollout.made_at)
-    return since + timedelta(seconds=interval)
-
-
 def _watched(incident: Incident, rollout: Proposal) -> bool:
     """Say whether the hosts of a rollout are read from time to time.
 
@@ -665,25 +659,41 @@ def _watched(incident: Incident, rollout: Proposal) -> bool:
     return rollout.id in incident.hold.proposals or (unheld and done)
 
 
-def _own_checks(rollout: Proposal, runs: Sequence[Run]) -> list[Run]:
-    return [
+def _rounds(
+    incident: Incident, rollout: Proposal, runs: Sequence[Run]
+) -> list[tuple[tuple[str, ...], datetime]]:
+    """Return the hosts that are read from time to time, run by run, each with when it is due."""
+    if not _watched(incident, rollout):
+        return []
+    checks = [
         r for r in runs if r.kind == "check" and r.spec.get("proposal", rollout.id) == rollout.id
     ]
+    watched = [
+        h
+        for h in rollout.hosts
+        if incident.host(h).outcome in SETTLED | {Outcome.OWED, Outcome.FAILED, Outcome.UNKNOWN}
+        and incident.owner(h) is rollout
+    ]
+    found = []
+    for piece in shards(watched, _shard(rollout)):
+        mine = [r for r in checks if not set(piece).isdisjoint(r.hosts)]
+        if not any(r.state in LIVE for r in mine):
+            found.append((piece, _check_at(incident, rollout, mine)))
+    return found
+
+
+def _check_at(incident: Incident, rollout: Proposal, checks: Sequence[Run]) -> datetime:
+    interval = float(rollout.content["hold"].get("interval_seconds", WATCH))
+    began = [r.queued_at for r in checks if r.queued_at is not None]
+    since = max(began, default=incident.hold.since or rollout.ended_at or rollout.made_at)
+    return since + timedelta(seconds=interval)
 
 
 def _checks(
     incident: Incident, rollout: Proposal, runs: Sequence[Run], now: datetime
 ) -> list[Action]:
-    if not _watched(incident, rollout):
-        return []
-    if any(r.state in LIVE for r in _own_checks(rollout, runs)):
-        return []
-    if _check_at(incident, rollout, runs) > now:
-        return []
-    watched = tuple(
-        h
-        for h in rollout.hosts
-        if incident.host(h).outcome in SETTLED | {Outcome.OWED, Outcome.FAILED, Outcome.UNKNOWN}
-        and incident.owner(h) is rollout
-    )
-    return [Action(verb="check", proposal=rollout.id, hosts=watched)] if watched else []
+    return [
+        Action(verb="check", proposal=rollout.id, hosts=piece)
+        for piece, at in _rounds(incident, rollout, runs)
+        if at <= now
+    ]

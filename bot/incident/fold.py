@@ -145,8 +145,8 @@ def _probed(incident: Incident, entry: Entry) -> None:
             host.reason = str(seen.get("reason") or "")
         _see(host, seen, entry)
     request = _request(incident, entry)
-    if request is None:
-        return
+    if request is None or entry.data.get("part"):
+        return  # the last run of the probe decides whether it is enough
     request.waiting = "" if entry.data.get("usable", True) else entry.text
     if not request.waiting:
         request.probed = entry.data.get("run", "")

@@ -13,7 +13,7 @@ from bot.incident.state import Exposure, Incident, Outcome, Request
 from bot.ports import Run, Transaction
 from bot.proposal.content import blast_radius, digest
 from bot.proposal.knob import knob_of
-from bot.rollout.plan import SHARD, order, sizes, survivors_needed
+from bot.rollout.plan import SHARD, order, shards, sizes, survivors_needed
 from bot.runbook.model import Mitigation, Prometheus, Rollout, Runbook, resolved
 from bot.service.knobs import others, refusal
 from bot.service.knowledge import find, mitigation_of
@@ -49,7 +49,7 @@ def probe(site: Site, incident: Incident, action: Action) -> Commit:
     used = list(dict.fromkeys((reader, str(write), mitigation.verify)))
     if idle := site.sources.idle_plays({**spec, "playbooks": [[p, None] for p in used]}, hosts):
         return _no_proposal(asked, f"no target is in {'; '.join(idle)}")
-    return _queue("probe", action, tuple(hosts), spec)
+    return _queue("probe", action, shards(hosts), {**spec, "round": action.attempt})
 
 
 def _missing(site: Site, runbook: Runbook, mitigation: Mitigation) -> str:
@@ -120,13 +120,18 @@ def preview(site: Site, incident: Incident, action: Action) -> Commit:
         "check": True,
         "pools": {},
     }
-    return _queue("preview", action, tuple(sample), spec)
+    return _queue("preview", action, [tuple(sample)], spec)
 
 
-def _queue(kind: str, action: Action, hosts: tuple[str, ...], spec: Mapping[str, Any]) -> Commit:
+def _queue(
+    kind: str, action: Action, pieces: Sequence[tuple[str, ...]], spec: Mapping[str, Any]
+) -> Commit:
+    """Queue a run for each list of hosts."""
+
     def commit(tx: Transaction, now: Incident) -> None:
-        ident = f"{now.id}.{kind}.{action.request}.{action.attempt}"
-        tx.queue(Run(ident=ident, incident=now.id, kind=kind, hosts=hosts, spec=spec))
+        for number, hosts in enumerate(pieces, action.attempt):
+            ident = f"{now.id}.{kind}.{action.request}.{number}"
+            tx.queue(Run(ident=ident, incident=now.id, kind=kind, hosts=hosts, spec=spec))
 
     return commit
 
