@@ -258,6 +258,15 @@ class Sources(Protocol):
     def other_strategies(self, names: Collection[str]) -> list[str]:
         """Name the plays of these playbooks (``file: strategy``) that are not linear."""
 
+    def prompting(self, names: Collection[str]) -> list[str]:
+        """Name what these playbooks ask a person (``file: variable``)."""
+
+    def unsteady(self, hosts: Sequence[str]) -> str:
+        """Name the variables that the inventory says anew at every reading; '' if there are none."""
+
+    def changed(self, pinned: str, hosts: Sequence[str]) -> str:
+        """Name the variables that changed since ``pin_hosts`` returned ``pinned``; '' if unknown."""
+
     def tree(self) -> str:
         """Return the hash of the playbooks as they are now."""
 

@@ -66,6 +66,7 @@ class Sources:
         self.hosts = list(hosts)
         self.failing: Exception | None = None
         self.rushing: set[str] = set()
+        self.asking: set[str] = set()
         self._texts = {FLAGSHIP: (bundled("runbooks") / FLAGSHIP).read_text()}
         self._library = load_runbooks(self._texts)
 
@@ -115,6 +116,15 @@ class Sources:
 
     def other_strategies(self, names: Collection[str]) -> list[str]:
         return [f"{name}: free" for name in names if name in self.rushing]
+
+    def prompting(self, names: Collection[str]) -> list[str]:
+        return [f"{name}: colour" for name in names if name in self.asking]
+
+    def unsteady(self, hosts: Sequence[str]) -> str:
+        return ""
+
+    def changed(self, pinned: str, hosts: Sequence[str]) -> str:
+        return ""
 
     def tree(self) -> str:
         return "tree"

@@ -17,7 +17,16 @@ from typing import Any
 
 from bot.config import Config
 from bot.errors import BadInputError, ConflictError, HoldfastError
-from bot.fleet.inventory import Inventory, as_dict, document, from_dict, narrowed, seals
+from bot.fleet.inventory import (
+    Inventory,
+    as_dict,
+    differing,
+    document,
+    from_dict,
+    narrowed,
+    seals,
+    told,
+)
 from bot.ports import Clock, Run
 from bot.runbook.disk import read_dir
 from bot.runbook.lint import other_strategies
@@ -46,6 +55,7 @@ class DiskSources:
         self._texts: Mapping[str, str] = {}
         self._library: Library | None = None
         self._last: Inventory | None = None
+        self._earlier: Inventory | None = None
         self._asked: float = 0.0
         self._tree = ""
         self._marks: Sequence[object] = ()
@@ -82,7 +92,7 @@ class DiskSources:
         except HoldfastError as error:
             self.trouble = str(error)
             raise
-        self._last, self.trouble = found, ""
+        self._earlier, self._last, self.trouble = self._last, found, ""
         self._asked = self._clock.now().timestamp()
         return found
 
@@ -113,10 +123,16 @@ class DiskSources:
 
     def other_strategies(self, names: Collection[str]) -> list[str]:
         """Name the plays of these playbooks (``file: strategy``) that are not linear."""
+        return other_strategies(self._playbook_texts(), names)
+
+    def prompting(self, names: Collection[str]) -> list[str]:
+        """Name what these playbooks ask a person (``file: variable``)."""
+        return plays.prompting(self._playbook_texts(), names)
+
+    def _playbook_texts(self) -> dict[str, str]:
         root = self._config.path(self._config.playbooks)
         files = [path for path in root.rglob("*.y*ml") if path.is_file()]
-        texts = {str(p.relative_to(root)): p.read_text(errors="replace") for p in files}
-        return other_strategies(texts, names)
+        return {str(p.relative_to(root)): p.read_text(errors="replace") for p in files}
 
     def tree(self) -> str:
         """Return the hash of the playbooks as they are now; hashed again only after a change."""
@@ -199,6 +215,27 @@ class DiskSources:
                 fleet=self._config.fleet,
             )
             return plays.idle(job)
+
+    def unsteady(self, hosts: Sequence[str]) -> str:
+        """Name the variables that the inventory says anew at every reading; '' if there are none.
+
+        Reads it once more only if the last two readings differ.
+        """
+        if self._earlier is None or self._last is None:
+            return ""
+        before = differing(self._earlier, self._last, hosts)
+        if not before:
+            return ""
+        last = self._last
+        now = differing(last, self.inventory(), hosts)
+        return told({name: now[name] for name in before if name in now})
+
+    def changed(self, pinned: str, hosts: Sequence[str]) -> str:
+        """Name the variables that changed since ``pin_hosts`` returned ``pinned``; '' if unknown."""
+        kept = self._kept.get(pinned)
+        if kept is None or self._last is None:
+            return ""
+        return told(differing(kept, self._last, hosts))
 
     def hosts_hash(self, inventory: Inventory, hosts: Sequence[str]) -> str:
         """Return the hash that ``pin_hosts`` would return, keeping nothing."""

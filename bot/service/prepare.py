@@ -58,9 +58,14 @@ def _missing(site: Site, runbook: Runbook, mitigation: Mitigation) -> str:
     checks = {check.playbook for check in mitigation.gate.checks}
     named = {probe, mitigation.playbook, mitigation.verify, mitigation.rollback, *checks} - {None}
     gone = sorted(str(name) for name in named - site.sources.playbooks())
-    if not gone:
-        return _rushing(site, mitigation)
-    return f"runbook {runbook.id} names playbooks that do not exist: {', '.join(gone)}"
+    if gone:
+        return f"runbook {runbook.id} names playbooks that do not exist: {', '.join(gone)}"
+    if asked := site.sources.prompting([str(name) for name in named]):
+        return (
+            f"a playbook waits for a person to type (vars_prompt): {', '.join(asked)}; "
+            "make it a variable of the runbook"
+        )
+    return _rushing(site, mitigation)
 
 
 def _rushing(site: Site, mitigation: Mitigation) -> str:
@@ -211,6 +216,13 @@ def _content(site: Site, incident: Incident, asked: Request) -> dict[str, Any]:
     inventory = site.sources.inventory()
     listed = _listed(incident, asked, mitigation, sorted(inventory.hosts), inventory.pools)
     rule = mitigation.rollout
+    if unsteady := site.sources.unsteady(sorted(listed)):
+        raise BadInputError(
+            f"the inventory says something else at every reading: {unsteady}. "
+            "Each reading would supersede the proposal",
+            where="fleet.inventory",
+            next="make the source say the same, or list the variable in fleet.ignore_variables",
+        )
     listed = {h: {**row, **_place(rule, h, inventory.hosts[h])} for h, row in listed.items()}
     if rule.spread and listed and all(row["domain"] is None for row in listed.values()):
         raise BadInputError(

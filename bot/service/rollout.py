@@ -44,7 +44,11 @@ def start(site: Site, incident: Incident, action: Action) -> Commit | None:
     """Use the approval: the last look at every source, then the one start."""
     proposal = incident.proposals[action.proposal]
     try:
-        change = changes(proposal.content, current_sources(site, proposal, deep=True))
+        current = current_sources(site, proposal, deep=True)
+        change = changes(proposal.content, current)
+        if current.get("inventory", proposal.content["inventory"]) != proposal.content["inventory"]:
+            which = site.sources.changed(proposal.content["inventory"], proposal.hosts)
+            change += f" ({which})" if which else ""
     except HoldfastError as error:
         change = f"what it was made from cannot be read any more ({error.what})"
     if digest(proposal.content) != proposal.digest:
