@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import re
 import sqlite3
 import threading
 import time
@@ -34,7 +33,7 @@ PATIENCE = 240
 """Seconds for one stage, however often something is killed in it."""
 LEDGER = "/etc/ledger"
 RUNBOOK = Path("runbooks/net/tcp-estats-update-mss.yml")
-READING = (b"readback", b"check", b"probe")
+READING = ("readback", "check", "probe")
 
 PLAYBOOK = """\
 - name: {name}
@@ -195,14 +194,22 @@ def processes(bot: Bot) -> list[psutil.Process]:
 
 def writers(bot: Bot) -> list[psutil.Process]:
     """Return the processes of runs that write."""
-    mark = re.compile(rb"(?:^|\0)HOLDFAST_RUN=%s/([^\0]*)" % os.fsencode(bot.site / "state/runs"))
     found = []
     for pid in psutil.pids():
-        with suppress(OSError, psutil.Error):
-            run = mark.search(Path("/proc", str(pid), "environ").read_bytes())
-            if run and not any(b".%s." % word in run[1] for word in READING):
+        run = _run(bot, pid)
+        if run and not any(f".{word}." in run for word in READING):
+            with suppress(psutil.NoSuchProcess):
                 found.append(psutil.Process(pid))
     return found
+
+
+def _run(bot: Bot, pid: int) -> str:
+    """Return the run that a process belongs to; '' if it belongs to none, or has ended."""
+    mark = f"HOLDFAST_RUN={bot.site / 'state' / 'runs'}/"
+    with suppress(OSError):
+        words = Path("/proc", str(pid), "environ").read_bytes().decode(errors="replace").split("\0")
+        return next((w.removeprefix(mark) for w in words if w.startswith(mark)), "")
+    return ""
 
 
 class Killer:
@@ -227,9 +234,9 @@ class Killer:
         self._victims, self._hosts = victims, sorted(reboots)
         self._threads = [threading.Thread(target=t) for t in (self._work, self._look)]
         self._over = threading.Event()
-        self._blows: list[tuple[str, float]] = []
+        self._blows: list[tuple[str, float, str]] = []
         self._answered: list[float] = []
-        self._begun: dict[str, float] = {}
+        self._begun: dict[tuple[str, int], float] = {}
         self.killed: Counter[str] = Counter()
         self.reboots = 0
         self.trouble: BaseException | None = None
@@ -256,15 +263,17 @@ class Killer:
 
         ``bot``: from its start until it answers, having looked at every incident, or has started
         the next run. ``run``: from the end of a supervisor, or of its Ansible, until the next run
-        that is no hold check; the wait until a broken-off write can be read back is part of it.
+        that is no hold check, if it was none itself; the wait until a broken-off write can be read
+        back is part of it.
         """
-        begun = {run: at for run, at in self._begun.items() if run.startswith(f"{incident}.")}
+        ours = f"{incident}."
+        begun = [(run, at) for (run, _), at in self._begun.items() if run.startswith(ours)]
         found: dict[str, list[float]] = {"bot": [], "run": []}
-        for victim, at in self._blows:
+        for victim, at, hit in self._blows:
             if victim == "bot":
-                then = [*begun.values(), *self._answered]
+                then = [*(t for _, t in begun), *self._answered]
             else:
-                then = [t for run, t in begun.items() if ".check." not in run]
+                then = [t for run, t in begun if ".check." not in run or ".check." in hit]
             if later := [t - at for t in then if t > at]:
                 found["bot" if victim == "bot" else "run"].append(round(min(later), 2))
         return found
@@ -275,7 +284,7 @@ class Killer:
             for process in psutil.process_iter():
                 if run := supervised(process):
                     with suppress(psutil.NoSuchProcess):
-                        self._begun.setdefault(run, process.create_time())
+                        self._begun.setdefault((run, process.pid), process.create_time())
 
     def _work(self) -> None:
         try:
@@ -299,7 +308,7 @@ class Killer:
             return True
         self._bot.kill()
         self._over.wait(self._chance.uniform(0, 1.5))
-        self._blows.append((victim, time.time()))
+        self._blows.append((victim, time.time(), ""))
         self._bot.start()
         self._answered.append(time.time())
         return True
@@ -311,6 +320,7 @@ class Killer:
             return False
         self._over.wait(self._chance.uniform(0, 0.5))
         process = self._chance.choice(found)
+        run = _run(self._bot, process.pid)
         whole = victim == "all" or (victim not in self.PROCESSES and self._chance.random() < 0.5)
         with suppress(psutil.NoSuchProcess):
             below = process.children(recursive=True) if whole else []
@@ -318,7 +328,7 @@ class Killer:
                 with suppress(psutil.NoSuchProcess):
                     each.kill()
             if victim != "ssh":  # which costs one host, not the run
-                self._blows.append((victim, time.time()))
+                self._blows.append((victim, time.time(), run))
             return True
         return False
 
