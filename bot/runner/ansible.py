@@ -31,6 +31,8 @@ MAIN = "holdfast-main.yml"
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK")
 MARK = '{"holdfast":'
 WHOSE = frozenset({"event", "uuid", "counter", "created"})
+OURS = frozenset({"holdfast", "phase", "applicable", "safe", "persisted", "changed", "ok"})
+"""What a host's answer says in words of ours: never a secret, even if one is spelled like it."""
 KILLED = "killed"
 STRATEGIES = Path(__file__).parent / "plugins" / "strategy"
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -85,6 +87,7 @@ class Results:
 
         Secrets are taken out of the event itself: ansible-runner writes it to disk afterwards.
         """
+        lines = _marked(event)
         self._redact(event)
         self._write(str(event.get("stdout") or ""))
         data = event.get("event_data") or {}
@@ -112,7 +115,7 @@ class Results:
                     self.blind.setdefault(host, {})[_task(data)] = None
             case _:
                 pass
-        self._facts(host, result, created)
+        self._facts(host, result, lines, created)
         return True
 
     def _redact(self, event: dict[str, Any]) -> None:
@@ -176,23 +179,27 @@ class Results:
             return
         self.would.setdefault(host, []).extend(would(_task(data), result))
 
-    def _facts(self, host: str, result: Mapping[str, Any], created: str) -> None:
+    def _facts(
+        self, host: str, result: Mapping[str, Any], lines: Sequence[str], created: str
+    ) -> None:
+        """Take the host's own answers: their words are redacted, their yes and no are not."""
         if not isinstance(result, dict):
             return
         if lane.KEY in result and self.lanes.get(host, lane.BULK) == lane.BULK:
             self.lanes[host] = str(result[lane.KEY])
-        for line in str(result.get("stdout") or "").splitlines():
-            if line.startswith(MARK):
-                try:
-                    fact = json.loads(line)
-                    # What cannot be kept (NaN, half a character) must not spoil the others' report.
-                    json.dumps(fact, ensure_ascii=False, allow_nan=False).encode()
-                    self.facts.setdefault(host, []).append(fact)
-                    self.times[host] = created
-                    if self.closing in (None, fact.get("phase")):
-                        self._close(host, created)
-                except (ValueError, RecursionError):
-                    self.messages.setdefault(host, f"unreadable answer: {_short(line)}")
+        for line in lines:
+            try:
+                told = json.loads(line)
+                # What cannot be kept (NaN, half a character) must not spoil the others' report.
+                json.dumps(told, ensure_ascii=False, allow_nan=False).encode()
+                fact = {k: v if k in OURS else self.redactor.value(v) for k, v in told.items()}
+                self.facts.setdefault(host, []).append(fact)
+                self.times[host] = created
+                if self.closing in (None, fact.get("phase")):
+                    self._close(host, created)
+            except (ValueError, RecursionError):
+                shown = _short(self.redactor.text(line))
+                self.messages.setdefault(host, f"unreadable answer: {shown}")
 
     def raws(self, approved: Sequence[str]) -> list[Raw]:
         """Return one result for every approved host; one without an event is ``missing``."""
@@ -218,6 +225,13 @@ class Results:
         A task may be delegated to an approved host by its address.
         """
         return self.reached - set(approved) - self.addresses - LOCAL
+
+
+def _marked(event: Mapping[str, Any]) -> list[str]:
+    """Return the lines of an event's output that are a host's answer to us."""
+    result = (event.get("event_data") or {}).get("res")
+    text = str(result.get("stdout") or "") if isinstance(result, dict) else ""
+    return [line for line in text.splitlines() if line.startswith(MARK)]
 
 
 def _task(data: Mapping[str, Any]) -> str:
