@@ -249,8 +249,11 @@ class Sources(Protocol):
     def revision(self, runbook: str) -> str:
         """Return the sha256 of a runbook's file as it is now ('' if it is gone)."""
 
-    def inventory(self) -> Inventory:
-        """Resolve the inventory afresh; raises the errors of ``bot.errors``."""
+    def inventory(self, age: float = 0.0) -> Inventory:
+        """Resolve the inventory, or return a reading that began at most ``age`` seconds ago.
+
+        Raises the errors of ``bot.errors``.
+        """
 
     def playbooks(self) -> frozenset[str]:
         """Return the names of the playbooks that there are now."""

@@ -107,7 +107,7 @@ class Sources:
     def revision(self, runbook: str) -> str:
         return "revision"
 
-    def inventory(self) -> Inventory:
+    def inventory(self, age: float = 0.0) -> Inventory:
         self._answer()
         return Inventory(hosts={h: {} for h in self.hosts}, pools={"web": tuple(self.hosts)})
 

@@ -7,10 +7,12 @@ import hashlib
 import hmac
 import json
 import logging
+import math
 import os
 import secrets
 import tempfile
 import threading
+import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,9 @@ class DiskSources:
         self._library: Library | None = None
         self._last: Inventory | None = None
         self._earlier: Inventory | None = None
+        self._reading = threading.Lock()
+        self._began = -math.inf
+        self._idle: dict[str, list[str]] = {}
         self._asked: float = 0.0
         self._tree = ""
         self._marks: Sequence[object] = ()
@@ -83,8 +88,19 @@ class DiskSources:
         source = self.library().sources.get(runbook)
         return hashlib.sha256(source[1].encode()).hexdigest() if source else ""
 
-    def inventory(self) -> Inventory:
-        """Resolve the inventory afresh."""
+    def inventory(self, age: float = 0.0) -> Inventory:
+        """Resolve the inventory, or return a reading that began at most ``age`` seconds ago.
+
+        A reading that is under way is waited for: several incidents need not each start one.
+        """
+        asked = time.monotonic()
+        with self._reading:
+            if self._last is not None and self._began >= asked - age:
+                return self._last
+            self._began = time.monotonic()
+            return self._resolve()
+
+    def _resolve(self) -> Inventory:
         try:
             found = inventory.resolve(
                 self._config.fleet, self._config.path(self._config.fleet.inventory)
@@ -203,6 +219,10 @@ class DiskSources:
     def idle_plays(self, spec: Mapping[str, Any], hosts: Sequence[str]) -> list[str]:
         """Return the plays of a run whose ``hosts:`` fits none of ``hosts``, as Ansible sees it."""
         pinned = str(spec["inventory"])
+        asked = {key: spec[key] for key in ("tree", "inventory", "playbooks", "variables")}
+        key = hashlib.sha256(canonical([asked, list(hosts)]).encode()).hexdigest()
+        if key in self._idle:
+            return self._idle[key]
         found = self._kept.get(pinned) or self.approved(hosts, pinned)
         with tempfile.TemporaryDirectory() as scratch:
             directory = Path(scratch)
@@ -214,7 +234,8 @@ class DiskSources:
                 variables=spec["variables"],
                 fleet=self._config.fleet,
             )
-            return plays.idle(job)
+            self._idle = {key: plays.idle(job)}
+            return self._idle[key]
 
     def unsteady(self, hosts: Sequence[str]) -> str:
         """Name the variables that the inventory says anew at every reading; '' if there are none.

@@ -22,12 +22,14 @@ from bot.service.step import Commit
 from bot.timeline.entry import Draft
 
 SAMPLE = 5
+AGE = 30.0
+"""Seconds for which one reading of the inventory serves a preparation; the start reads it anew."""
 
 
 def probe(site: Site, incident: Incident, action: Action) -> Commit:
     """Queue the read-only probe of the whole target list."""
     asked = _asked(incident, action.request)
-    inventory = site.sources.inventory()
+    inventory = site.sources.inventory(AGE)
     runbook = find(site.sources.library(), asked.runbook)
     mitigation = mitigation_of(runbook, asked.mitigation)
     hosts = targets(incident, asked, mitigation, sorted(inventory.hosts), inventory.pools)
@@ -109,7 +111,7 @@ def preview(site: Site, incident: Incident, action: Action) -> Commit:
     asked = _asked(incident, action.request)
     runbook = find(site.sources.library(), asked.runbook)
     mitigation = mitigation_of(runbook, asked.mitigation)
-    inventory = site.sources.inventory()
+    inventory = site.sources.inventory(AGE)
     listed = _listed(incident, asked, mitigation, sorted(inventory.hosts), inventory.pools)
     exposed = [h for h in order(listed) if listed[h]["exposure"] == Exposure.EXPOSED]
     if not exposed:
@@ -213,7 +215,7 @@ def propose(site: Site, incident: Incident, action: Action) -> Commit:
 def _content(site: Site, incident: Incident, asked: Request) -> dict[str, Any]:
     runbook = find(site.sources.library(), asked.runbook)
     mitigation = mitigation_of(runbook, asked.mitigation)
-    inventory = site.sources.inventory()
+    inventory = site.sources.inventory(AGE)
     listed = _listed(incident, asked, mitigation, sorted(inventory.hosts), inventory.pools)
     rule = mitigation.rollout
     if unsteady := site.sources.unsteady(sorted(listed)):
