@@ -16,7 +16,8 @@ import psutil
 from bot.clock import parse
 from bot.demo.fleet import KNOB, Fleet
 from tests.acceptance.bot import Bot, wait_for
-from tests.acceptance.chaos import PATIENCE, clean, processes, proposed, sysctl, writers
+from tests.acceptance.chaos import PATIENCE, clean, processes, proposed, writers
+from tests.acceptance.ledger import sysctl
 from tests.acceptance.test_night import agree
 
 OVERRIDE = {"tcp-estats-update-mss": {"disable-estats": {"key": KNOB}}}

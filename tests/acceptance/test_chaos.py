@@ -25,24 +25,20 @@ from bot.demo.fleet import Fleet
 from tests.acceptance.aborts import aborts, figures
 from tests.acceptance.bot import Bot, wait_for
 from tests.acceptance.chaos import (
-    LEDGER,
     PATIENCE,
     SIZE,
     Killer,
     bring_home,
     clean,
     kind,
-    ledger,
-    once_each,
-    patched,
     processes,
     proposed,
     say,
-    slow_ledger,
     stage,
     tell,
     writers,
 )
+from tests.acceptance.ledger import LEDGER, ledger, once_each, patched, slow_ledger
 from tests.acceptance.test_night import crash
 
 pytestmark = pytest.mark.fleet
