@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENCLAVE := $(BIN)/python -m bot.demo.enclave
 
-.PHONY: demo test check types lint soak bench-crash bench-match bench-progress bench-rollout bench-serve bench-store lock clean
+.PHONY: demo test check types lint soak bench-abort bench-crash bench-match bench-progress bench-rollout bench-serve bench-store lock clean
 
 demo: $(READY)
 	@.ci/system demo
@@ -38,6 +38,11 @@ $(READY): requirements/dev.txt pyproject.toml
 bench-crash: $(READY)
 	$(BIN)/python -m bench.crash $(WHAT)
 
+# From an accepted abort until the last process is gone; COUNT="30" aborts.
+bench-abort: $(READY)
+	@.ci/system test
+	$(BIN)/python -m bench.abort $(COUNT)
+
 bench-progress: $(READY)
 	@.ci/system test
 	$(ENCLAVE) $(BIN)/python bench/progress.py
@@ -57,11 +62,16 @@ bench-rollout: $(READY)
 	@.ci/system test
 	$(BIN)/python -m bench.rollout $(SIZES)
 
-# The long counts, once: kills of the bot at random moments, aborts.
+# The long counts, once: 200 kills at random moments and 100 aborts, then nights. LOG=FILE gets the figures.
+LOG ?= .cache/soak.log
+SOAK := $(addprefix tests/acceptance/test_,chaos.py kills.py intake.py) \
+  $(addprefix tests/unit/test_,rollout_properties.py worker.py)
 soak: $(READY)
 	@.ci/system test
-	@.ci/npm-install
-	HOLDFAST_SOAK=1 .ci/test tests/acceptance
+	@mkdir -p $(dir $(LOG))
+	HOLDFAST_SOAK=1 HOLDFAST_SOAK_LOG=$(abspath $(LOG)) HOLDFAST_TEST_WORKERS=2 \
+	  .ci/test $(SOAK)
+	$(BIN)/python -m bench.soak $(LOG)
 
 # Write the pinned requirements anew; no registry's address gets into the file.
 lock: $(READY)

@@ -9,54 +9,31 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bot.app import App, build, start_workers
 from bot.cli import main as holdfast
-from bot.clock import parse, stamp
-from bot.config import load
-from bot.demo import oops
+from bot.clock import parse
 from bot.demo.fleet import KNOB, Fleet, plan
-from bot.incident.fold import fold
-from bot.incident.state import ProposalState
-from bot.intake import alertmanager
-from bot.layout import lay_out
 from bot.ports import Answer
-from bot.runner import launch
 from bot.runner.ansible import Results
-from bot.service.approve import approve
-from bot.service.receive import receive
+from bot.runner.launch import Launcher
 from bot.store import SqlStore
-from bot.timeline.entry import Actor
+from tests.acceptance.bot import Bot
+from tests.acceptance.test_night import crash
 
 HOSTS = 50
 LIMIT = 0.25
 TOLD = "HOLDFAST_BENCH_PROGRESS"
 KINDS = ("probe", "preview", "wave", "retry", "readback", "check")
-DANA = Actor(id="dana", name="Dana", via="cli")
-CONFIG = {
-    "fleet": {
-        "inventory": "inventory.ini",
-        "ssh_options": [
-            "ControlMaster=no",
-            "ServerAliveInterval=2",
-            "ServerAliveCountMax=3",
-            "KexAlgorithms=curve25519-sha256",
-        ],
-    },
-    "people": {"dana": {"name": "Dana", "roles": ["commander"]}},
-    "overrides": {"tcp-estats-update-mss": {"disable-estats": {"key": KNOB}}},
-    "hold": {"interval": "1h"},
-}
+PATIENCE = 900
+"""Seconds for one stage."""
 
 
 def supervise() -> None:
@@ -86,12 +63,21 @@ def supervise() -> None:
     holdfast()
 
 
-class Launcher(launch.Launcher):
-    """Starts this file's supervisor for every run."""
+class Timed(Bot):
+    """The product's bot, whose supervisors are those of this file."""
 
-    def command(self, ident: str) -> list[str]:
-        """Return the command of a run's supervisor, which notes when each answer came."""
+    program = (sys.executable, __file__, "serve")
+
+
+def serve() -> None:
+    """Be ``holdfast serve``, but start this file's supervisor for every run."""
+
+    def command(self: Launcher, ident: str) -> list[str]:
         return [sys.executable, __file__, "supervise", "--config", str(self.config), "run", ident]
+
+    Launcher.command = command  # type: ignore[method-assign]
+    sys.argv = ["holdfast", *sys.argv[2:]]
+    holdfast()
 
 
 def measure(count: int) -> dict[str, list[tuple[float, float]]]:
@@ -100,53 +86,23 @@ def measure(count: int) -> dict[str, list[tuple[float, float]]]:
     In seconds: until it was stored, and until it had come to the supervisor.
     """
     with tempfile.TemporaryDirectory() as place:
-        told, site = Path(place, "told"), Path(place, "site")
+        told = Path(place, "told")
         os.environ[TOLD] = str(told)
         with Fleet(Path(place, "fleet"), plan(count, unpatched=0)) as fleet:
-            lay_out(site)
-            (site / "holdfast.yml").write_text(json.dumps(CONFIG))
-            fleet.write_inventory(site / "inventory.ini")
-            roll_out(site / "holdfast.yml")
+            override = {"tcp-estats-update-mss": {"disable-estats": {"key": KNOB}}}
+            bot = Timed(Path(place, "site"), overrides=override, hold={"interval": "1h"})
+            fleet.write_inventory(bot.site / "inventory.ini")
+            with bot:
+                crash(bot, "web-01")
+                bot.proposal("open", seconds=PATIENCE)
+                assert bot.cli("approve", "P-1", token=bot.tokens("dana")["dana"]).returncode == 0
+                bot.proposal("done", seconds=PATIENCE)
         found: dict[str, list[tuple[float, float]]] = {}
         for line in told.read_text().splitlines():
             run, stored, reached = json.loads(line)
             kind = next(kind for kind in KINDS if f".{kind}." in run)
             found.setdefault(kind, []).append((stored, reached))
         return found
-
-
-def roll_out(config: Path) -> None:
-    """Be the bot: a crash comes in, somebody approves, until all waves are carried out."""
-    app, stop = build(load(config)), threading.Event()
-    launcher = Launcher(config, app.config.state_dir, app.sources.hand_over)
-    workers = start_workers(app, launcher, stop)
-    try:
-        text = oops.console(oops.ESTATS, "6.12.9-fleet", random.Random(1))
-        at = stamp(app.site.clock.now())
-        alerts = oops.webhook(oops.crashed("web-01", text, at), oops.down("web-01", at, at))
-        read = alertmanager.read(json.dumps(alerts).encode(), app.site.host_labels)
-        app.sources.known(patience=60)
-        receive(app.site, read, app.sources.known(), DANA)
-        wait(app, ProposalState.OPEN)
-        approve(app.site, "P-1", DANA)
-        wait(app, ProposalState.DONE)
-    finally:
-        stop.set()
-        for _, thread in workers:
-            thread.join()
-        app.close()
-
-
-def wait(app: App, state: ProposalState) -> None:
-    """Wait until the proposal is in a state."""
-    end = time.monotonic() + 900
-    while time.monotonic() < end:
-        proposal = fold(app.site.store.entries("INC-1")).current
-        if proposal is not None and proposal.state is state:
-            return
-        time.sleep(0.5)
-    said = [entry.text for entry in app.site.store.entries("INC-1")]
-    raise SystemExit("waited in vain:\n" + "\n".join(said))
 
 
 def main() -> None:
@@ -170,4 +126,4 @@ def p99(told: Sequence[float]) -> float:
 
 
 if __name__ == "__main__":
-    supervise() if sys.argv[1:2] == ["supervise"] else main()
+    {"supervise": supervise, "serve": serve}.get(sys.argv[1] if sys.argv[1:] else "", main)()

@@ -82,6 +82,7 @@ class FleetPart(_Part):
     run_timeout: Duration = 600.0
     ansible_cfg: str | None = None
     vault_password_file: str | None = None
+    ignore_variables: list[str] = Field(default_factory=list)
     environment: list[Annotated[str, AfterValidator(_shareable)]] = Field(default_factory=list)
 
 

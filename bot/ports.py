@@ -193,6 +193,9 @@ class Store(Protocol):
     def answers(self, run: str) -> list[Answer]:
         """Return what the hosts of a live or lost run have said so far, by name."""
 
+    def tended(self) -> list[str]:
+        """Return the incidents that somebody will look at, open or not, in order of their ids."""
+
     def unfinished_runs(self) -> list[Run]:
         """Return every queued or running run."""
 
@@ -249,14 +252,26 @@ class Sources(Protocol):
     def library_revision(self) -> str:
         """Return the git commit of a clean checkout of the runbooks, else the hash of them all."""
 
-    def inventory(self) -> Inventory:
-        """Resolve the inventory afresh; raises the errors of ``bot.errors``."""
+    def inventory(self, age: float = 0.0) -> Inventory:
+        """Resolve the inventory, or return a reading that began at most ``age`` seconds ago.
+
+        Raises the errors of ``bot.errors``.
+        """
 
     def playbooks(self) -> frozenset[str]:
         """Return the names of the playbooks that there are now."""
 
     def other_strategies(self, names: Collection[str]) -> list[str]:
         """Name the plays of these playbooks (``file: strategy``) that are not linear."""
+
+    def prompting(self, names: Collection[str]) -> list[str]:
+        """Name what these playbooks ask a person (``file: variable``)."""
+
+    def unsteady(self, hosts: Sequence[str]) -> str:
+        """Name the variables that the inventory says anew at every reading; '' if there are none."""
+
+    def changed(self, pinned: str, hosts: Sequence[str]) -> str:
+        """Name the variables that changed since ``pin_hosts`` returned ``pinned``; '' if unknown."""
 
     def tree(self) -> str:
         """Return the hash of the playbooks as they are now."""

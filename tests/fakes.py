@@ -66,6 +66,7 @@ class Sources:
         self.hosts = list(hosts)
         self.failing: Exception | None = None
         self.rushing: set[str] = set()
+        self.asking: set[str] = set()
         self._texts = {FLAGSHIP: (bundled("runbooks") / FLAGSHIP).read_text()}
         self._library = load_runbooks(self._texts)
 
@@ -109,7 +110,7 @@ class Sources:
     def library_revision(self) -> str:
         return "sha256:all"
 
-    def inventory(self) -> Inventory:
+    def inventory(self, age: float = 0.0) -> Inventory:
         self._answer()
         return Inventory(hosts={h: {} for h in self.hosts}, pools={"web": tuple(self.hosts)})
 
@@ -118,6 +119,15 @@ class Sources:
 
     def other_strategies(self, names: Collection[str]) -> list[str]:
         return [f"{name}: free" for name in names if name in self.rushing]
+
+    def prompting(self, names: Collection[str]) -> list[str]:
+        return [f"{name}: colour" for name in names if name in self.asking]
+
+    def unsteady(self, hosts: Sequence[str]) -> str:
+        return ""
+
+    def changed(self, pinned: str, hosts: Sequence[str]) -> str:
+        return ""
 
     def tree(self) -> str:
         return "tree"

@@ -20,7 +20,9 @@ VERBS: Mapping[str, frozenset[str]] = {
         ("approve", "reject", "resume", "rollback", "release"),
         frozenset({APPROVER, COMMANDER}),
     ),
+    "continue": frozenset({COMMANDER}),
 }
+"""Who may do what. To ``continue`` is to ``resume`` after a gate has halted the rollout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,7 +89,7 @@ def next_steps(incident: Incident) -> tuple[str, ...]:
         )
     steps = {
         ProposalState.OPEN: f"Next: approve {proposal.id} or reject {proposal.id}",
-        ProposalState.HALTED: f"Next: resume {proposal.id}, rollback {proposal.id} or abort",
+        ProposalState.HALTED: f"Next: resume {proposal.id} (a commander), rollback {proposal.id} or abort",
         ProposalState.PAUSED: f"Next: resume {proposal.id} or abort {proposal.id}",
         ProposalState.EXPIRED: f"Next: propose {incident.id}",
         ProposalState.REJECTED: f"Next: propose {incident.id}",

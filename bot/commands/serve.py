@@ -31,6 +31,7 @@ def serve(ctx: click.Context, address: str, fd: Sequence[int]) -> None:
             click.echo(f"left out: {problem}", err=True)
         click.echo(f"holdfast serves http://{address} (incidents, healthz, metrics)")
         launcher = Launcher(app.config.file, app.config.state_dir, app.sources.hand_over)
+        launcher.tidy()
         try:
             run_server(app, sockets, _doors(app), launcher=launcher, stop=threading.Event())
         finally:

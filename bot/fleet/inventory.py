@@ -124,6 +124,27 @@ def _depths(groups: Mapping[str, Group]) -> dict[str, int]:
     return depth
 
 
+def differing(one: Inventory, other: Inventory, hosts: Collection[str]) -> dict[str, list[str]]:
+    """Return variable -> the hosts to which two inventories say something else of it."""
+    found: dict[str, list[str]] = {}
+    for host in sorted(hosts):
+        before, now = one.hosts.get(host, {}), other.hosts.get(host, {})
+        for name in sorted({*before, *now}):
+            if (name in before, before.get(name)) != (name in now, now.get(name)):
+                found.setdefault(name, []).append(host)
+    return found
+
+
+def told(differences: Mapping[str, Sequence[str]]) -> str:
+    """Name what ``differing`` found, never a value: ``last_seen of web-01 and 3 more``."""
+    shown = []
+    for name, hosts in list(differences.items())[:3]:
+        more = f" and {len(hosts) - 1} more" if len(hosts) > 1 else ""
+        shown.append(f"{name} of {hosts[0]}{more}")
+    rest = [f"{len(differences) - 3} more variables"] if len(differences) > 3 else []
+    return ", ".join(shown + rest)
+
+
 def seals(inventory: Inventory, hosts: Sequence[str], key: bytes) -> dict[str, str]:
     """Return host -> keyed hash (32 hex) over all that it resolves to: variables and groups.
 

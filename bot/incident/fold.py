@@ -139,13 +139,14 @@ def _probed(incident: Incident, entry: Entry) -> None:
     incident.pools = {pool: tuple(hosts) for pool, hosts in entry.data.get("pools", {}).items()}
     for name, seen in entry.data["hosts"].items():
         host = incident.host(name)
+        _rebooted(host, seen.get("boot_id"), entry)
         host.exposure = Exposure(seen["exposure"])
         if host.exposure is Exposure.NOT_APPLICABLE or host.outcome is None:
             host.reason = str(seen.get("reason") or "")
         _see(host, seen, entry)
     request = _request(incident, entry)
-    if request is None:
-        return
+    if request is None or entry.data.get("part"):
+        return  # the last run of the probe decides whether it is enough
     request.waiting = "" if entry.data.get("usable", True) else entry.text
     if not request.waiting:
         request.probed = entry.data.get("run", "")
@@ -329,6 +330,7 @@ def _outcomes(incident: Incident, entry: Entry) -> None:
     for name, seen in entry.data["outcomes"].items():
         host, owner = incident.host(name), incident.owner(name)
         if owner is None or owner.id != entry.data.get("proposal"):
+            _rebooted(host, seen.get("boot_id"), entry)
             _see(host, seen, entry)
             continue
         host.outcome = Outcome(seen["outcome"])
@@ -359,6 +361,38 @@ def _doubt(
         return host.doubt
     early = host.outcome is Outcome.OWED and when < host.doubt + QUIET
     return host.doubt if early else None
+
+
+def _sighted(incident: Incident, entry: Entry) -> None:
+    """Take over what another incident has learnt of hosts that this one tends."""
+    for name, seen in entry.data["hosts"].items():
+        host = incident.host(name)
+        host.hint_at = entry.at
+        match seen["word"]:
+            case "answered":
+                _rebooted(host, seen.get("boot_id"), entry)
+                host.seen_at, host.unreachable = entry.at, False
+            case "crashed":
+                host.crashed_at = entry.at
+                if host.outcome in SETTLED:
+                    host.outcome, host.at = Outcome.OWED, entry.at
+                    host.reason = "crashed since it was verified: to be read on its next boot"
+                    host.doubt = entry.at - QUIET
+            case "down":
+                host.unreachable = True
+            case _:
+                pass
+
+
+def _rebooted(host: Host, boot_id: str | None, entry: Entry) -> None:
+    """Owe a host that had the value and was seen on another boot by a read of something else.
+
+    It is read before anything is written: the value is persisted, so it is there, as a rule.
+    """
+    if host.outcome not in SETTLED or not boot_id or host.boot_id in {None, boot_id}:
+        return
+    host.outcome, host.at, host.doubt = Outcome.OWED, entry.at, entry.at - QUIET
+    host.reason = "rebooted since it was verified: to be read again"
 
 
 def _see(host: Host, seen: Mapping[str, Any], entry: Entry) -> datetime | None:
@@ -465,6 +499,7 @@ STEPS: Mapping[str, Step] = MappingProxyType(
         "rollout.aborted": _aborted,
         "rollout.done": _moves_to(ProposalState.DONE),
         "hosts.updated": _outcomes,
+        "hosts.sighted": _sighted,
         "run.failed": _run_failed,
         "hold.started": _hold_started,
         "hold.drifted": _drifted,

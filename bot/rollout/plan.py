@@ -82,6 +82,11 @@ def sizes(waves: Sequence[int | str], total: int) -> list[int]:
     return counts
 
 
+def shards(names: Sequence[str], size: int = SHARD) -> list[tuple[str, ...]]:
+    """Cut hosts into the lists of several runs, in order."""
+    return [tuple(names[at : at + size]) for at in range(0, len(names), size)]
+
+
 def spread(names: Sequence[str], hosts: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Take hosts in turn over their failure domains (``domain``), without mixing their ranks.
 

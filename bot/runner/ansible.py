@@ -23,7 +23,7 @@ from bot.config import FleetPart
 from bot.rollout.outcome import Raw
 from bot.rollout.preview import cannot_preview, would
 from bot.runbook.variable import Plain
-from bot.runner import lane, leash, trace
+from bot.runner import lane, leash, scratch, trace
 from bot.runner.leash import Lease
 from bot.runner.pin import SITE
 from bot.runner.redact import Redactor
@@ -33,6 +33,8 @@ MAIN = "holdfast-main.yml"
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK")
 MARK = '{"holdfast":'
 WHOSE = frozenset({"event", "uuid", "counter", "created"})
+OURS = frozenset({"holdfast", "phase", "applicable", "safe", "persisted", "changed", "ok"})
+"""What a host's answer says in words of ours: never a secret, even if one is spelled like it."""
 KILLED = "killed"
 STRATEGIES = Path(__file__).parent / "plugins" / "strategy"
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -89,6 +91,7 @@ class Results:
         Returns whether ansible-runner is to write it to disk, which costs it more than all the
         rest: what hosts say is in the store. Secrets are taken out of the event itself.
         """
+        lines = _marked(event)
         self._redact(event)
         self._write(str(event.get("stdout") or ""))
         data = event.get("event_data") or {}
@@ -116,7 +119,7 @@ class Results:
                     self.blind.setdefault(host, {})[_task(data)] = None
             case _:
                 pass
-        self._facts(host, result, created)
+        self._facts(host, result, lines, created)
         return False
 
     def _redact(self, event: dict[str, Any]) -> None:
@@ -188,23 +191,27 @@ class Results:
             return
         self.would.setdefault(host, []).extend(would(_task(data), result))
 
-    def _facts(self, host: str, result: Mapping[str, Any], created: str) -> None:
+    def _facts(
+        self, host: str, result: Mapping[str, Any], lines: Sequence[str], created: str
+    ) -> None:
+        """Take the host's own answers: their words are redacted, their yes and no are not."""
         if not isinstance(result, dict):
             return
         if lane.KEY in result and self.lanes.get(host, lane.BULK) == lane.BULK:
             self.lanes[host] = str(result[lane.KEY])
-        for line in str(result.get("stdout") or "").splitlines():
-            if line.startswith(MARK):
-                try:
-                    fact = json.loads(line)
-                    # What cannot be kept (NaN, half a character) must not spoil the others' report.
-                    json.dumps(fact, ensure_ascii=False, allow_nan=False).encode()
-                    self.facts.setdefault(host, []).append(fact)
-                    self.times[host] = created
-                    if self.closing in (None, fact.get("phase")):
-                        self._close(host, created)
-                except (ValueError, RecursionError):
-                    self.messages.setdefault(host, f"unreadable answer: {_short(line)}")
+        for line in lines:
+            try:
+                told = json.loads(line)
+                # What cannot be kept (NaN, half a character) must not spoil the others' report.
+                json.dumps(told, ensure_ascii=False, allow_nan=False).encode()
+                fact = {k: v if k in OURS else self.redactor.value(v) for k, v in told.items()}
+                self.facts.setdefault(host, []).append(fact)
+                self.times[host] = created
+                if self.closing in (None, fact.get("phase")):
+                    self._close(host, created)
+            except (ValueError, RecursionError):
+                shown = _short(self.redactor.text(line))
+                self.messages.setdefault(host, f"unreadable answer: {shown}")
 
     def raws(self, approved: Sequence[str]) -> list[Raw]:
         """Return one result for every approved host; one without an event is ``missing``."""
@@ -230,6 +237,13 @@ class Results:
         A task may be delegated to an approved host by its address.
         """
         return self.reached - set(approved) - self.addresses - LOCAL
+
+
+def _marked(event: Mapping[str, Any]) -> list[str]:
+    """Return the lines of an event's output that are a host's answer to us."""
+    result = (event.get("event_data") or {}).get("res")
+    text = str(result.get("stdout") or "") if isinstance(result, dict) else ""
+    return [line for line in text.splitlines() if line.startswith(MARK)]
 
 
 def _task(data: Mapping[str, Any]) -> str:
@@ -323,6 +337,7 @@ def run(job: Job, results: Results, lease: Lease) -> str:
     artifacts = job.directory / "artifacts" / "job"
     results.output = artifacts / "stdout"
     artifacts.mkdir(parents=True, exist_ok=True, mode=0o700)
+    scratch.make(job.directory, [artifacts / "job_events", job.directory / "tmp"])
     memory = lay_out(job)
     try:
         runner = ansible_runner.interface.init_runner(
@@ -333,6 +348,7 @@ def run(job: Job, results: Results, lease: Lease) -> str:
             quiet=True,
             cmdline="--check --diff -v" if job.check else None,
             event_handler=results.take,
+            fact_cache_type="memory",
             settings={"pexpect_timeout": 1, "idle_timeout": 0, "suppress_output_file": True},
         )
         if "ANSIBLE_HOST_KEY_CHECKING" not in os.environ:
@@ -343,9 +359,7 @@ def run(job: Job, results: Results, lease: Lease) -> str:
     finally:
         os.close(memory)
         results.close()
-        # The environment, and facts as hosts told them: neither is needed any more.
-        (artifacts / "command").unlink(missing_ok=True)
-        shutil.rmtree(artifacts / "fact_cache", ignore_errors=True)
+        (artifacts / "command").unlink(missing_ok=True)  # the environment
     by_signal = runner.rc is None or 128 < runner.rc < 128 + signal.NSIG
     return KILLED if by_signal else str(runner.status)
 
@@ -367,12 +381,13 @@ def environment(directory: Path, fleet: FleetPart) -> dict[str, str]:
 def settle(directory: Path, most: int = 1 << 20) -> None:
     """Keep what people may want of a run that was recorded: status and output, at most this long.
 
-    Events, facts, the settings with their environment and temporary files go.
+    Events, the settings with their environment and temporary files go.
     """
     job = directory / "artifacts" / "job"
-    for used in (job / "job_events", job / "fact_cache", directory / "tmp", directory / "cp"):
-        shutil.rmtree(used, ignore_errors=True)
-    (job / "command").unlink(missing_ok=True)
+    scratch.remove(directory)
+    for link in (job / "job_events", directory / "tmp", job / "command"):
+        link.unlink(missing_ok=True)
+    shutil.rmtree(directory / "cp", ignore_errors=True)
     output = job / "stdout"
     if output.is_file() and output.stat().st_size > most:
         kept = lane.Bounded(most // 2)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ def resolve(fleet: FleetPart, path: Path) -> Inventory:
         )
     settings = read(fleet, path)
     listing = _list(fleet, path, settings)
+    _leave_out(listing, fleet.ignore_variables)
     groups = _groups(listing)
     inside = members(groups)
     if fleet.targets != "all" and fleet.targets not in groups:
@@ -141,6 +142,14 @@ def environment(fleet: FleetPart, settings: Settings, scratch: Path) -> dict[str
     if fleet.vault_password_file:
         env["ANSIBLE_VAULT_PASSWORD_FILE"] = fleet.vault_password_file
     return env
+
+
+def _leave_out(listing: Mapping[str, Any], names: Collection[str]) -> None:
+    """Take variables out of a listing, of hosts and groups."""
+    spoken = [part.get("vars", {}) for name, part in listing.items() if name != "_meta"]
+    for variables in (*spoken, *listing.get("_meta", {}).get("hostvars", {}).values()):
+        for name in names:
+            variables.pop(name, None)
 
 
 def _groups(listing: Mapping[str, Any]) -> dict[str, Group]:

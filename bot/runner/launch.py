@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bot.errors import ConflictError, UnavailableError
 from bot.ports import Run
-from bot.runner import trace
+from bot.runner import scratch, trace
 from bot.runner.forked import Forked, ForkServer
 
 log = logging.getLogger(__name__)
@@ -160,6 +160,11 @@ class Launcher:
     def end(self, ident: str) -> None:
         """Kill whatever is alive of a run on this machine, before it is given up."""
         trace.end(self._runs / ident)
+        scratch.remove(self._runs / ident)
+
+    def tidy(self) -> None:
+        """Forget what is in memory for runs that were killed while no bot was there."""
+        scratch.sweep(self._runs)
 
     def _log(self, ident: str) -> Path:
         return self._log_dir / f"{ident}.log"

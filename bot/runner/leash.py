@@ -9,6 +9,8 @@ themselves) is handed to this process by the kernel, so nothing is out of its re
 - everything at once, when the supervisor is gone or has not renewed the lease for ``LIMIT``,
 - what is left over, when Ansible has ended by itself.
 
+If the supervisor is gone by then, it also removes what Ansible has written in passing.
+
 A supervisor that was stopped for longer finds its lease lapsed for ever: the run that others have
 meanwhile given up is neither begun nor gone on with. ``LIMIT`` is well below the time after which
 a silent run is given up (``Site.heartbeat``).
@@ -42,7 +44,8 @@ LIMIT = 10.0
 """Seconds for which a lease is good without being renewed."""
 LOOK = 0.1
 RENEW = 1.0
-GRACE = 0.3
+GRACE = 0.2
+"""Seconds that Ansible has to end by itself. It is given no more: an abort is to take less than one."""
 PATIENCE = 5.0
 ENDED = 128 + signal.SIGTERM
 PDEATHSIG, SUBREAPER = 1, 36  # of prctl(2)
@@ -55,6 +58,8 @@ LONGEST = 1 << 16
 
 ready: socket.socket | None = None
 """Leads to the leash that this process was forked with, if it was."""
+MEMORY = "memory"
+"""The name of a link in a run's directory: to what Ansible writes in passing, see ``scratch``."""
 
 
 def now() -> int:
@@ -242,6 +247,8 @@ def _hold(
         return ENDED
     code = _watch(holder, lease, _start(act), gone)
     _end_all()
+    if os.getppid() != holder:
+        _forget(Path(lease).parent / MEMORY)
     return code
 
 
@@ -314,6 +321,14 @@ def wait_for_ansible(
     with suppress(OSError):
         wire.send(str(code).encode())
     os._exit(0)
+
+
+def _forget(link: Path) -> None:
+    """Remove, in place of a supervisor that was killed, what nobody has redacted."""
+    import shutil  # noqa: PLC0415 - seldom needed, and costs a third of a start
+
+    with suppress(OSError):
+        shutil.rmtree(link.readlink())
 
 
 if __name__ == "__main__":

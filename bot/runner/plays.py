@@ -1,12 +1,17 @@
-"""Which plays of a run would find no host, by Ansible's own reading of ``hosts:``."""
+"""Which plays of a run would find no host, by Ansible's own reading of ``hosts:``, or ask a person."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import posixpath
 import re
 import subprocess
 import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
+
+import yaml
 
 from bot.errors import BadInputError, UnavailableError
 from bot.runner.ansible import MAIN, Job, environment, lay_out
@@ -52,6 +57,42 @@ def idle(job: Job) -> list[str]:
             next="mend the playbook",
         )
     return read(done.stdout)
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads playbooks; values with a tag of Ansible's (``!vault``) do not matter here."""
+
+
+_Loader.add_multi_constructor("!", lambda *_: None)
+
+
+def prompting(playbooks: Mapping[str, str], names: Collection[str]) -> list[str]:
+    """Name what these playbooks, and those that they import, ask a person: ``file: variable``.
+
+    ``playbooks`` is file name -> text. What cannot be read is skipped: Ansible refuses it. Without
+    a person Ansible would wait, or go on with nothing in the variable.
+    """
+    found: list[str] = []
+    todo, seen = list(names), set[str]()
+    while todo:
+        name = todo.pop()
+        if name in seen or name not in playbooks:
+            continue
+        seen.add(name)
+        with contextlib.suppress(yaml.YAMLError):
+            plays = yaml.load(playbooks[name], Loader=_Loader)  # noqa: S506 - a safe loader
+            for play in plays if isinstance(plays, list) else ():
+                if not isinstance(play, dict):
+                    continue
+                imported = play.get("import_playbook", play.get("ansible.builtin.import_playbook"))
+                if isinstance(imported, str):
+                    todo.append(
+                        posixpath.normpath(posixpath.join(posixpath.dirname(name), imported))
+                    )
+                asked = play.get("vars_prompt")
+                rows = asked if isinstance(asked, list) else [asked] if asked else []
+                found += [f"{name}: {r.get('name') if isinstance(r, dict) else r}" for r in rows]
+    return sorted(found)
 
 
 def read(listing: str) -> list[str]:

@@ -10,8 +10,12 @@ from typing import Any
 from bot.fleet.inventory import Inventory
 from bot.runbook.pattern import compiled
 
-SHORTEST = 6
-"""A shorter value is left alone: masking ``root`` or ``8080`` everywhere would hide the truth."""
+SHORTEST = 4
+"""A shorter value is left alone: masking ``db`` or ``80`` everywhere would hide the truth."""
+WHOLE = 6
+"""A shorter value is masked only where it stands alone: ``root``, but not within ``rootfs``."""
+PLAIN = frozenset({"true", "false", "null", "none"})
+"""No secrets, whatever they are called: they are half of every JSON text."""
 MASK = "[redacted]"
 SECRET_NAME = re.compile(r"pass(word|wd|phrase)?$|secret|token|api_?key|credential", re.IGNORECASE)
 
@@ -22,7 +26,10 @@ class Redactor:
     def __init__(self, patterns: Sequence[str] = (), secrets: Iterable[str] = ()) -> None:
         self._patterns = [compiled(pattern) for pattern in patterns]
         lines = {line.strip() for secret in secrets for line in secret.splitlines()}
-        known = {line for line in lines if len(line) >= SHORTEST}
+        known = {line for line in lines if len(line) >= WHOLE}
+        short = [x for x in lines if SHORTEST <= len(x) < WHOLE and x.lower() not in PLAIN]
+        words = "|".join(re.escape(word) for word in sorted(short))
+        self._short = re.compile(rf"(?<![^\W_])(?:{words})(?![^\W_])") if short else None
         # As it is written inside a JSON text, too.
         known |= {json.dumps(line)[1:-1] for line in known}
         self._secrets = sorted(known, key=len, reverse=True)
@@ -32,13 +39,15 @@ class Redactor:
         for secret in self._secrets:
             if secret in text:
                 text = text.replace(secret, MASK)
+        if self._short is not None:
+            text = self._short.sub(MASK, text)
         for pattern in self._patterns:
             text = pattern.sub(MASK, text)
         return text
 
     def value(self, value: Any) -> Any:
         """Return JSON data without secrets, in keys and values of any depth."""
-        if not self._secrets and not self._patterns:
+        if not self._secrets and not self._patterns and self._short is None:
             return value
         if isinstance(value, str):
             return self.text(value)

@@ -7,17 +7,28 @@ import hashlib
 import hmac
 import json
 import logging
+import math
 import os
 import secrets
 import tempfile
 import threading
+import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bot.config import Config
 from bot.errors import BadInputError, ConflictError, HoldfastError
-from bot.fleet.inventory import Inventory, as_dict, document, from_dict, narrowed, seals
+from bot.fleet.inventory import (
+    Inventory,
+    as_dict,
+    differing,
+    document,
+    from_dict,
+    narrowed,
+    seals,
+    told,
+)
 from bot.ports import Clock, Run
 from bot.runbook.model import Library
 from bot.runbook.playbook import other_strategies
@@ -43,6 +54,10 @@ class DiskSources:
         self._lock = threading.Lock()
         self.bookshelf = Bookshelf(config.path(config.runbooks), config.overrides, clock)
         self._last: Inventory | None = None
+        self._earlier: Inventory | None = None
+        self._reading = threading.Lock()
+        self._began = -math.inf
+        self._idle: dict[str, list[str]] = {}
         self._asked: float = 0.0
         self._tree = ""
         self._marks: Sequence[object] = ()
@@ -64,8 +79,19 @@ class DiskSources:
         """Return the git commit of the runbooks, or the hash of them all."""
         return self.bookshelf.revision()
 
-    def inventory(self) -> Inventory:
-        """Resolve the inventory afresh."""
+    def inventory(self, age: float = 0.0) -> Inventory:
+        """Resolve the inventory, or return a reading that began at most ``age`` seconds ago.
+
+        A reading that is under way is waited for: several incidents need not each start one.
+        """
+        asked = time.monotonic()
+        with self._reading:
+            if self._last is not None and self._began >= asked - age:
+                return self._last
+            self._began = time.monotonic()
+            return self._resolve()
+
+    def _resolve(self) -> Inventory:
         try:
             found = inventory.resolve(
                 self._config.fleet, self._config.path(self._config.fleet.inventory)
@@ -73,7 +99,7 @@ class DiskSources:
         except HoldfastError as error:
             self.trouble = str(error)
             raise
-        self._last, self.trouble = found, ""
+        self._earlier, self._last, self.trouble = self._last, found, ""
         self._asked = self._clock.now().timestamp()
         return found
 
@@ -104,10 +130,16 @@ class DiskSources:
 
     def other_strategies(self, names: Collection[str]) -> list[str]:
         """Name the plays of these playbooks (``file: strategy``) that are not linear."""
+        return other_strategies(self._playbook_texts(), names)
+
+    def prompting(self, names: Collection[str]) -> list[str]:
+        """Name what these playbooks ask a person (``file: variable``)."""
+        return plays.prompting(self._playbook_texts(), names)
+
+    def _playbook_texts(self) -> dict[str, str]:
         root = self._config.path(self._config.playbooks)
         files = [path for path in root.rglob("*.y*ml") if path.is_file()]
-        texts = {str(p.relative_to(root)): p.read_text(errors="replace") for p in files}
-        return other_strategies(texts, names)
+        return {str(p.relative_to(root)): p.read_text(errors="replace") for p in files}
 
     def tree(self) -> str:
         """Return the hash of the playbooks as they are now; hashed again only after a change."""
@@ -178,6 +210,10 @@ class DiskSources:
     def idle_plays(self, spec: Mapping[str, Any], hosts: Sequence[str]) -> list[str]:
         """Return the plays of a run whose ``hosts:`` fits none of ``hosts``, as Ansible sees it."""
         pinned = str(spec["inventory"])
+        asked = {key: spec[key] for key in ("tree", "inventory", "playbooks", "variables")}
+        key = hashlib.sha256(canonical([asked, list(hosts)]).encode()).hexdigest()
+        if key in self._idle:
+            return self._idle[key]
         found = self._kept.get(pinned) or self.approved(hosts, pinned)
         with tempfile.TemporaryDirectory() as scratch:
             directory = Path(scratch)
@@ -189,7 +225,29 @@ class DiskSources:
                 variables=spec["variables"],
                 fleet=self._config.fleet,
             )
-            return plays.idle(job)
+            self._idle = {key: plays.idle(job)}
+            return self._idle[key]
+
+    def unsteady(self, hosts: Sequence[str]) -> str:
+        """Name the variables that the inventory says anew at every reading; '' if there are none.
+
+        Reads it once more only if the last two readings differ.
+        """
+        if self._earlier is None or self._last is None:
+            return ""
+        before = differing(self._earlier, self._last, hosts)
+        if not before:
+            return ""
+        last = self._last
+        now = differing(last, self.inventory(), hosts)
+        return told({name: now[name] for name in before if name in now})
+
+    def changed(self, pinned: str, hosts: Sequence[str]) -> str:
+        """Name the variables that changed since ``pin_hosts`` returned ``pinned``; '' if unknown."""
+        kept = self._kept.get(pinned)
+        if kept is None or self._last is None:
+            return ""
+        return told(differing(kept, self._last, hosts))
 
     def hosts_hash(self, inventory: Inventory, hosts: Sequence[str]) -> str:
         """Return the hash that ``pin_hosts`` would return, keeping nothing."""

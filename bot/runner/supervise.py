@@ -21,7 +21,7 @@ from bot.errors import ConflictError, HoldfastError, UnavailableError
 from bot.fleet.inventory import Inventory, document
 from bot.ports import Run
 from bot.proposal.content import digest
-from bot.runner import ansible, prometheus
+from bot.runner import ansible, prometheus, scratch
 from bot.runner.inventory import sources_of
 from bot.runner.leash import LIMIT, Lease
 from bot.runner.notebook import Notebook
@@ -119,6 +119,7 @@ def _supervise(
 ) -> None:
     directory = state / "runs" / run.ident
     # A run is claimed once, so whatever lies there is left over from another database.
+    scratch.remove(directory)
     shutil.rmtree(directory, ignore_errors=True)
     try:
         refusal = _refusal(site, run)
@@ -141,7 +142,8 @@ def _supervise(
     finally:
         _persistently(site, lambda: site.store.unlock_hosts(run.ident))
         # Links to an inventory that was in memory, ciphertexts, and Ansible's leftovers.
-        for used in ("env", "inventory", "vault", "tmp", "home", "cp"):
+        scratch.remove(directory)
+        for used in ("env", "inventory", "vault", "home", "cp"):
             shutil.rmtree(directory / used, ignore_errors=True)
     # A hold is checked, and a dead host tried, for days: without news nothing stays on the disk.
     if run.kind in {"check", "retry", "readback"} and news == [False] and not report.trouble:

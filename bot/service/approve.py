@@ -154,7 +154,7 @@ def pause(site: Site, name: str, actor: Actor) -> str:
 
 
 def resume(site: Site, name: str, actor: Actor) -> str:
-    """Go on after a pause or a halt, under the same digest."""
+    """Go on after a pause, or as a commander after a halt, under the same digest."""
     allow(site, actor, "resume")
     text = f"resumed by {actor.name} under the same digest"
     _move(site, name, actor, "resumed", ProposalState.RUNNING, text)
@@ -199,6 +199,8 @@ def _move(site: Site, name: str, actor: Actor, word: str, to: ProposalState, why
             )
         if word == "resumed" and proposal.state is ProposalState.APPROVED:
             raise BadInputError(f"{name} was not started yet", next="it starts by itself")
+        if word == "resumed" and proposal.state is ProposalState.HALTED:
+            allow(site, actor, "continue")
         kind = "proposal.rejected" if word == "rejected" else f"rollout.{word}"
         tx.append(
             incident,

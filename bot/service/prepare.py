@@ -13,7 +13,7 @@ from bot.incident.state import Exposure, Incident, Outcome, Request
 from bot.ports import Run, Transaction
 from bot.proposal.content import blast_radius, digest
 from bot.proposal.knob import knob_of
-from bot.rollout.plan import SHARD, order, sizes, survivors_needed
+from bot.rollout.plan import SHARD, order, shards, sizes, survivors_needed
 from bot.runbook.judge import USUAL
 from bot.runbook.model import Mitigation, Prometheus, Rollout, Runbook, resolved
 from bot.runbook.targets import chosen
@@ -25,12 +25,14 @@ from bot.service.step import Commit
 from bot.timeline.entry import Draft
 
 SAMPLE = 5
+AGE = 30.0
+"""Seconds for which one reading of the inventory serves a preparation; the start reads it anew."""
 
 
 def probe(site: Site, incident: Incident, action: Action) -> Commit:
     """Queue the read-only probe of the whole target list."""
     asked = _asked(incident, action.request)
-    inventory = site.sources.inventory()
+    inventory = site.sources.inventory(AGE)
     runbook = find(site.sources.library(), asked.runbook)
     mitigation = mitigation_of(runbook, asked.mitigation)
     hosts = targets(incident, asked, mitigation, sorted(inventory.hosts), inventory.pools)
@@ -59,7 +61,7 @@ def probe(site: Site, incident: Incident, action: Action) -> Commit:
     }
     if idle := site.sources.idle_plays({**spec, **all_of}, hosts):
         return _no_proposal(asked, f"no target is in {'; '.join(idle)}")
-    return _queue("probe", action, tuple(hosts), spec)
+    return _queue("probe", action, shards(hosts), {**spec, "round": action.attempt})
 
 
 def _missing(site: Site, runbook: Runbook, mitigation: Mitigation) -> str:
@@ -68,9 +70,14 @@ def _missing(site: Site, runbook: Runbook, mitigation: Mitigation) -> str:
     checks = {check.playbook for check in mitigation.gate.checks}
     named = {probe, mitigation.playbook, mitigation.verify, mitigation.rollback, *checks} - {None}
     gone = sorted(str(name) for name in named - site.sources.playbooks())
-    if not gone:
-        return _rushing(site, mitigation)
-    return f"runbook {runbook.id} names playbooks that do not exist: {', '.join(gone)}"
+    if gone:
+        return f"runbook {runbook.id} names playbooks that do not exist: {', '.join(gone)}"
+    if asked := site.sources.prompting([str(name) for name in named]):
+        return (
+            f"a playbook waits for a person to type (vars_prompt): {', '.join(asked)}; "
+            "make it a variable of the runbook"
+        )
+    return _rushing(site, mitigation)
 
 
 def _rushing(site: Site, mitigation: Mitigation) -> str:
@@ -109,7 +116,7 @@ def preview(site: Site, incident: Incident, action: Action) -> Commit:
     asked = _asked(incident, action.request)
     runbook = find(site.sources.library(), asked.runbook)
     mitigation = mitigation_of(runbook, asked.mitigation)
-    inventory = site.sources.inventory()
+    inventory = site.sources.inventory(AGE)
     listed = _listed(incident, asked, mitigation, sorted(inventory.hosts), inventory.pools)
     exposed = [h for h in order(listed) if listed[h]["exposure"] == Exposure.EXPOSED]
     if not exposed:
@@ -125,13 +132,18 @@ def preview(site: Site, incident: Incident, action: Action) -> Commit:
         "check": True,
         "pools": {},
     }
-    return _queue("preview", action, tuple(sample), spec)
+    return _queue("preview", action, [tuple(sample)], spec)
 
 
-def _queue(kind: str, action: Action, hosts: tuple[str, ...], spec: Mapping[str, Any]) -> Commit:
+def _queue(
+    kind: str, action: Action, pieces: Sequence[tuple[str, ...]], spec: Mapping[str, Any]
+) -> Commit:
+    """Queue a run for each list of hosts."""
+
     def commit(tx: Transaction, now: Incident) -> None:
-        ident = f"{now.id}.{kind}.{action.request}.{action.attempt}"
-        tx.queue(Run(ident=ident, incident=now.id, kind=kind, hosts=hosts, spec=spec))
+        for number, hosts in enumerate(pieces, action.attempt):
+            ident = f"{now.id}.{kind}.{action.request}.{number}"
+            tx.queue(Run(ident=ident, incident=now.id, kind=kind, hosts=hosts, spec=spec))
 
     return commit
 
@@ -208,9 +220,16 @@ def propose(site: Site, incident: Incident, action: Action) -> Commit:
 def _content(site: Site, incident: Incident, asked: Request) -> dict[str, Any]:
     runbook = find(site.sources.library(), asked.runbook)
     mitigation = mitigation_of(runbook, asked.mitigation)
-    inventory = site.sources.inventory()
+    inventory = site.sources.inventory(AGE)
     listed = _listed(incident, asked, mitigation, sorted(inventory.hosts), inventory.pools)
     rule = mitigation.rollout
+    if unsteady := site.sources.unsteady(sorted(listed)):
+        raise BadInputError(
+            f"the inventory says something else at every reading: {unsteady}. "
+            "Each reading would supersede the proposal",
+            where="fleet.inventory",
+            next="make the source say the same, or list the variable in fleet.ignore_variables",
+        )
     listed = {h: {**row, **_place(rule, h, inventory.hosts[h])} for h, row in listed.items()}
     if rule.spread and listed and all(row["domain"] is None for row in listed.values()):
         raise BadInputError(

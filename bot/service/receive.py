@@ -16,6 +16,7 @@ from bot.incident.fold import extend, fold
 from bot.incident.grouping import home, touched
 from bot.incident.state import Incident
 from bot.ports import Transaction
+from bot.service.sightings import Sighting, tell_others
 from bot.service.site import Site, refold
 from bot.timeline.entry import Actor, Draft
 
@@ -57,6 +58,7 @@ def receive(
     read = [_read(alert, inventory) for alert in alerts]
     accepted = duplicate = 0
     incidents: list[str] = []
+    heard: list[tuple[_Read, Sighting]] = []
     with site.store.transaction("intake") as tx:
         folded = {row.id: refold(tx, row.id) for row in tx.incidents() if row.open}
         for one in read:
@@ -69,9 +71,22 @@ def receive(
             for name in names:
                 tx.alert(one.key, name)
                 tx.wake(name, site.clock.now())
+            if one.host and not repeat:
+                heard.append((one, Sighting(word=_word(one), known_to=frozenset(names))))
+    for crashed in (True, False):
+        part = [(one, word) for one, word in heard if (word.word == "crashed") is crashed]
+        if part:
+            tell_others(site, part[-1][0].key, {one.host: word for one, word in part})
     return Receipt(
         accepted=accepted, duplicate=duplicate, incidents=tuple(dict.fromkeys(incidents))
     )
+
+
+def _word(one: _Read) -> str:
+    """Say in one word what an alert means for its host, wherever it is tended."""
+    if one.alert.status is not Status.RESOLVED:
+        return "down" if one.report is None else "crashed"
+    return "answered" if one.report is None else "back"
 
 
 def _read(alert: Alert, inventory: Inventory | None) -> _Read:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -25,12 +25,14 @@ from bot.rollout.outcome import (
     rolled_back,
 )
 from bot.runbook.judge import USUAL
+from bot.service.sightings import sighted, tell_others
 from bot.service.site import Site, refold
 from bot.timeline.chain import canonical
 from bot.timeline.entry import Draft
 
 LONGEST = 100
 """How many lines of a host's dry run are kept."""
+UNFINISHED = frozenset({"queued", "running"})
 PAUSE = timedelta(seconds=1)
 STILL = timedelta(seconds=3)
 """How long an old heartbeat has to stand still while we look: supervisors beat twice a second."""
@@ -42,7 +44,8 @@ class Report:
 
     Lost is a run whose Ansible was killed: what no host has said to the end is in doubt.
     ``trouble`` is for people. ``strangers`` are hosts that had an event although the run was not on
-    them; ``answer`` is what a Prometheus query came to.
+    them; ``answer`` is what a Prometheus query came to. ``beside`` are the other runs of the same
+    probe of a large fleet.
     """
 
     run: Run
@@ -51,6 +54,7 @@ class Report:
     trouble: str = ""
     strangers: Sequence[str] = ()
     answer: Answer | None = None
+    beside: Sequence[Run] = ()
 
 
 def record(site: Site, report: Report) -> bool:
@@ -65,6 +69,8 @@ def record(site: Site, report: Report) -> bool:
     with site.store.transaction(run.incident) as tx:
         incident = refold(tx, run.incident)
         drafts: list[Draft] = []
+        if run.kind == "probe":
+            report = replace(report, beside=_beside(run, tx.runs(run.incident)))
         if tx.finish(run.ident, report.state):
             drafts = _breach(tx, incident, report)
             if run.spec.get("proposal") or not drafts:
@@ -77,7 +83,19 @@ def record(site: Site, report: Report) -> bool:
             drafts = [_late(report)]
         tx.append(run.incident, *drafts)
         tx.wake(run.incident, site.clock.now())
+    if drafts:
+        tell_others(site, run.ident, sighted(run.incident, report.raws))
     return bool(drafts)
+
+
+def _beside(run: Run, runs: Sequence[Run]) -> list[Run]:
+    """Return the other runs of the same probe."""
+    same = [(r.spec.get("request"), r.spec.get("round")) for r in (run, *runs)]
+    return [
+        r
+        for r, key in zip(runs, same[1:], strict=True)
+        if key == same[0] and key[1] is not None and r.ident != run.ident
+    ]
 
 
 def _breach(tx: Transaction, incident: Incident, report: Report) -> list[Draft]:
@@ -191,8 +209,17 @@ def _probe(incident: Incident, report: Report) -> list[Draft]:
     counts = Counter(seen["exposure"] for seen in hosts.values())
     waiting = counts[Exposure.UNREACHABLE] + counts[Exposure.UNKNOWN]
     text = " · ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in sorted(counts.items()))
-    usable = counts[Exposure.EXPOSED] > 0 or waiting == 0
-    if not usable and all(incident.host(h).exposure == hosts[h]["exposure"] for h in hosts):
+    others = Counter(incident.host(h).exposure for r in report.beside for h in r.hosts)
+    waiting += others[Exposure.UNREACHABLE] + others[Exposure.UNKNOWN] + others[None]
+    exposed = counts[Exposure.EXPOSED] + others[Exposure.EXPOSED]
+    part = any(r.state in UNFINISHED for r in report.beside)
+    lost = any(r.state not in {*UNFINISHED, "finished"} for r in report.beside)
+    usable = not part and not lost and (exposed > 0 or waiting == 0)
+    if (
+        not usable
+        and not part
+        and all(incident.host(h).exposure == hosts[h]["exposure"] for h in hosts)
+    ):
         return []  # as before: hours of probing a dead fleet stay readable
     data = {
         "request": report.run.spec.get("request"),
@@ -200,6 +227,7 @@ def _probe(incident: Incident, report: Report) -> list[Draft]:
         "hosts": hosts,
         "pools": report.run.spec.get("pools", {}),
         "usable": usable,
+        **({"part": True} if part else {}),
     }
     return [
         Draft(
@@ -358,7 +386,7 @@ def _reading(incident: Incident, report: Report) -> list[Draft]:
 
 def _drift(report: Report, before: Host, seen: Seen) -> Draft:
     same = before.boot_id == seen.boot_id
-    how = "changed under the hold" if same else "lost at a reboot"
+    how = "changed since it was verified" if same else "lost at a reboot"
     return Draft(
         key=f"drifted.{report.run.ident}.{before.name}",
         kind="hold.drifted",

@@ -44,7 +44,11 @@ def start(site: Site, incident: Incident, action: Action) -> Commit | None:
     """Use the approval: the last look at every source, then the one start."""
     proposal = incident.proposals[action.proposal]
     try:
-        change = changes(proposal.content, current_sources(site, proposal, deep=True))
+        current = current_sources(site, proposal, deep=True)
+        change = changes(proposal.content, current)
+        if current.get("inventory", proposal.content["inventory"]) != proposal.content["inventory"]:
+            which = site.sources.changed(proposal.content["inventory"], proposal.hosts)
+            change += f" ({which})" if which else ""
     except HoldfastError as error:
         change = f"what it was made from cannot be read any more ({error.what})"
     if digest(proposal.content) != proposal.digest:
@@ -267,7 +271,8 @@ def _halt(tx: Transaction, now: Incident, proposal: Proposal, number: int, why: 
             key=f"halted.{proposal.id}.{now.seq + 1}",
             kind="rollout.halted",
             text=f"{proposal.id} halted after wave {number}: {why}. "
-            f"Next: resume {proposal.id}, rollback {proposal.id} or abort {proposal.id}",
+            f"Next: resume {proposal.id} (a commander), rollback {proposal.id} "
+            f"or abort {proposal.id}",
             data={"proposal": proposal.id, "digest": proposal.digest, "wave": number, "why": why},
         ),
     )

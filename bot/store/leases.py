@@ -83,6 +83,13 @@ def release(connection: Connection, incident: str, owner: str, due: datetime | N
     connection.execute(update(work).where(mine).values(values))
 
 
+def tended(connection: Connection) -> list[str]:
+    """Return the incidents that are looked at now, or will be."""
+    looked_at = or_(work.c.due.is_not(None), work.c.until.is_not(None))
+    rows = select(work.c.incident).where(looked_at).order_by(work.c.incident)
+    return list(connection.scalars(rows))
+
+
 def lock_hosts(
     dialect: Dialect, connection: Connection, run: str, hosts: Sequence[str], seconds: float
 ) -> Mapping[str, str]:

@@ -208,6 +208,11 @@ class SqlStore:
         with self._reads() as connection:
             return queue.answers_of(connection, run)
 
+    def tended(self) -> list[str]:
+        """Return the incidents that somebody will look at, open or not, in order of their ids."""
+        with self._reads() as connection:
+            return leases.tended(connection)
+
     def unfinished_runs(self) -> list[Run]:
         """Return every queued or running run."""
         with self._reads() as connection:

@@ -40,6 +40,7 @@ KINDS = MappingProxyType(
         "rollout.aborted": "a person ended the rollout",
         "rollout.done": "every wave was carried out; hosts may still be owed",
         "hosts.updated": "the outcome of hosts changed outside a wave, and by which purpose",
+        "hosts.sighted": "another incident, or an alert, has told of hosts that this one tends",
         "run.failed": "a run could not be carried out at all, and why",
         "hold.started": "the value is watched from now on",
         "hold.drifted": "a host no longer has the value",

@@ -65,8 +65,8 @@ def serve(
 ) -> None:
     """Serve until SIGTERM, SIGINT or ``stop``. Supervisors of runs go on by themselves."""
     _share_memory()
+    workers = start_workers(app, launcher, stop)  # what was under way does not wait for more
     app.sources.known(patience=5.0)
-    workers = start_workers(app, launcher, stop)
 
     def health() -> dict[str, Any]:
         return _health(app, [worker.trouble for worker, _ in workers], doors)

@@ -92,7 +92,32 @@ rival() {
   done
 }
 
+# One write at a time, and no reading while one goes on: a write outlives a connection that was cut.
+# Where there is no flock(1) or no lock, readers can only wait long enough before they ask.
+locked=
+alone() {
+  [ -z "$locked" ] || return 0
+  locked=yes lock=$root/run/holdfast.lock
+  command -v flock > /dev/null 2>&1 || return 0
+  if [ "$1" = -s ]; then
+    [ -r "$lock" ] || return 0
+    exec 9< "$lock"
+  else
+    (: >> "$lock") 2> /dev/null || return 0
+    exec 9>> "$lock"
+  fi
+  for _ in 1 2 3 4 5; do # not every flock can wait by itself
+    flock "$1" -n 9 9<&9 && return 0 # ksh hands descriptors on only when told to
+    sleep 1
+  done
+  fail "a write is still under way on this host: what it has is not known yet"
+}
+
 look() {
+  case $phase in
+    probe | verify) alone -s ;;
+    apply | rollback) alone -x ;;
+  esac
   [ -d "$knob" ] && fail "$key names a directory, not one sysctl"
   if [ ! -e "$knob" ]; then
     reason="this kernel has no $key"

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,6 +41,8 @@ HTTP = httpx.Client(
 
 class Bot:
     """The bot under test: started, killed and asked from outside, as people do."""
+
+    program: Sequence[str] = (sys.executable, "-m", "bot")
 
     def __init__(self, site: Path, **config: Any) -> None:
         self.site = site
@@ -90,8 +92,8 @@ class Bot:
 
     def start(self) -> None:
         """Start the process and wait until it answers."""
-        command = [sys.executable, "-m", "bot", "--config", str(self.site / "holdfast.yml")]
-        command += ["serve", "--listen", self.url.removeprefix("http://")]
+        config = ["--config", str(self.site / "holdfast.yml")]
+        command = [*self.program, *config, "serve", "--listen", self.url.removeprefix("http://")]
         with (self.site / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         wait_for(self._answers, 90, lambda: (self.site / "serve.log").read_text()[-2000:])

@@ -303,6 +303,10 @@ class _Site:
         self._simulation = simulation
         self.store = self.clock = self
 
+    def tended(self) -> list[str]:
+        """There is one incident only: nobody else is to be told."""
+        return []
+
     @contextmanager
     def transaction(self, *_: str) -> Iterator[_Transaction]:
         yield _Transaction(self._simulation)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.approval.policy import Person
 from bot.chat.cards import proposal_card
 from bot.chat.dispatch import dispatch
 from bot.chat.grammar import parse
@@ -23,7 +24,7 @@ WAVE = "INC-1.P-1.wave.1.1"
 @pytest.fixture
 def night(tmp_path: Path) -> Iterator[Night]:
     """Return a night whose second wave failed on host b; three hosts were not touched."""
-    alex = replace(EVERYBODY["dana"], id="alex", name="Alex")
+    alex = Person(id="alex", name="Alex", roles=frozenset({"approver"}))
     hosts = {name: FakeHost() for name in "abcde"} | {"b": FakeHost(manner="fails")}
     night = Night(tmp_path / "holdfast.db", hosts)
     night.site = replace(night.site, people={**EVERYBODY, "alex": alex})
@@ -48,7 +49,7 @@ def offered(night: Night) -> dict[str, str]:
 def test_a_halt_says_why_and_offers_three_ways(night: Night):
     (halt,) = [e for e in night.entries if e.kind == "rollout.halted"]
     assert "1 of 1 hosts not verified (limit 0): b: read-only file system" in halt.text
-    assert halt.text.endswith("Next: resume P-1, rollback P-1 or abort P-1")
+    assert halt.text.endswith("Next: resume P-1 (a commander), rollback P-1 or abort P-1")
     assert offered(night) == {
         "Continue": "resume P-1",
         "Roll back": "rollback P-1",
@@ -60,12 +61,22 @@ def test_a_halt_says_why_and_offers_three_ways(night: Night):
 def test_it_goes_on_under_the_same_digest_by_one_who_may(night: Night):
     with pytest.raises(RefusedError, match="resume needs the role"):
         say(night, offered(night)["Continue"], EVE)
+    with pytest.raises(RefusedError, match="continue needs the role commander; Alex has approver"):
+        say(night, offered(night)["Continue"], ALEX)
+    assert night.state() == "halted"
     before = night.incident.proposals["P-1"].digest
     say(night, offered(night)["Continue"])
     night.go(lambda: night.state() == "done")
     (resumed,) = [e for e in night.entries if e.kind == "rollout.resumed"]
     assert (resumed.actor.id, resumed.data["digest"]) == ("dana", before)
     assert night.outcomes() == {**dict.fromkeys("acde", "verified"), "b": "failed"}
+
+
+def test_an_approver_may_still_end_a_pause(night: Night):
+    say(night, offered(night)["Continue"])
+    say(night, "pause P-1")
+    say(night, "resume P-1", ALEX)
+    assert night.state() == "running"
 
 
 def test_it_is_taken_back_by_a_proposal_of_its_own(night: Night):

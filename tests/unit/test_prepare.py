@@ -33,7 +33,7 @@ class Shelf(Sources):
         self._library = load({FLAGSHIP: yaml.safe_dump(runbook)})
         assert self._library.problems == ()
 
-    def inventory(self) -> Inventory:
+    def inventory(self, age: float = 0.0) -> Inventory:
         return Inventory(hosts=self.rows, pools={"web": tuple(self.rows)})
 
     def playbooks(self) -> frozenset[str]:

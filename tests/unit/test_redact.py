@@ -29,12 +29,35 @@ def test_variables_with_the_name_of_a_secret_are_secrets():
 
 
 def test_secrets_go_from_every_depth_also_in_json_texts_and_short_words_stay():
-    redactor = Redactor(["AKIA[0-9A-Z]{4}"], ['se"cret', "long-secret", "long-secret-er", "root"])
-    event = {"res": {"stdout": 'root {"x": "se\\"cret"}', "l": ["AKIA1234", 5, None]}}
+    redactor = Redactor(["AKIA[0-9A-Z]{4}"], ['se"cret', "long-secret", "long-secret-er", "cat"])
+    event = {"res": {"stdout": 'cat {"x": "se\\"cret"}', "l": ["AKIA1234", 5, None]}}
     assert redactor.value(event) == {
-        "res": {"stdout": 'root {"x": "[redacted]"}', "l": ["[redacted]", 5, None]}
+        "res": {"stdout": 'cat {"x": "[redacted]"}', "l": ["[redacted]", 5, None]}
     }
     assert redactor.text("long-secret-er long-secret") == "[redacted] [redacted]"
+
+
+def test_a_short_secret_goes_where_it_stands_alone():
+    redactor = Redactor([], ["root", "a.b1", "db1", "True", "null"])
+    assert redactor.value({"root": ["root", "rootfs", "to-root!", "_root_", "xroot"]}) == {
+        "[redacted]": ["[redacted]", "rootfs", "to-[redacted]!", "_[redacted]_", "xroot"]
+    }
+    assert redactor.text("a.b1 aXb1 db1 true null") == "[redacted] aXb1 db1 true null"
+
+
+def test_an_answer_is_understood_whatever_its_words_are_secrets():
+    """Redacted first, it would be no JSON any more, or say nothing: the host would be unknown."""
+    words = ["apply", "applicable", "false,", "s3cr3t", "persisted"]
+    results = Results(redactor=Redactor([], words))
+    said = '{"holdfast":1,"phase":"apply","applicable":true,"safe":false,"value":"s3cr3t"}'
+    res = {"stdout": f"hello s3cr3t\n{said}\n"}
+    assert results.take({"event": "runner_on_ok", "event_data": {"host": "a", "res": res}})
+    (fact,) = results.facts["a"]
+    assert fact["phase"] == "apply"
+    assert (fact["applicable"], fact["safe"], fact["value"]) == (True, False, "[redacted]")
+    broken = {"stdout": '{"holdfast": s3cr3t'}
+    results.take({"event": "runner_on_ok", "event_data": {"host": "b", "res": broken}})
+    assert results.messages["b"] == 'unreadable answer: {"holdfast": [redacted]'
 
 
 def test_an_event_is_redacted_before_anything_is_taken_from_it(tmp_path):

@@ -276,3 +276,35 @@ def test_where_nothing_can_be_persisted_nothing_is_set(machine, knob):
 def test_an_unknown_phase_is_refused(machine, knob):
     assert machine.run("apply-all").rc == 1
     assert knob.read_text() == "1\n"
+
+
+@pytest.mark.skipif(not shutil.which("flock"), reason="there is no flock(1) here")
+@pytest.mark.parametrize(("phase", "mode"), [("verify", "-x"), ("apply", "-x"), ("apply", "-s")])
+def test_while_a_write_is_under_way_nothing_is_read_and_nothing_else_written(
+    machine, knob, phase, mode
+):
+    """A write whose connection was cut goes on: reading its host then would prove nothing."""
+    lock = machine.put("run/holdfast.lock", "")
+    words = ["flock", "-o", mode, str(lock), "sh", "-c", "echo held; exec cat"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "held\n"
+        said = machine.run(phase)
+        assert (said.rc, said.facts) == (1, {})
+        assert "a write is still under way" in said.err
+        assert knob.read_text() == "1\n"
+        writer.kill()
+    assert machine.run(phase).facts["safe"] is (phase == "apply")
+
+
+@pytest.mark.skipif(not shutil.which("flock"), reason="there is no flock(1) here")
+def test_readers_do_not_wait_for_each_other(machine, knob):
+    lock = machine.put("run/holdfast.lock", "")
+    words = ["flock", "-o", "-s", str(lock), "sh", "-c", "echo held; exec cat"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) as reader:
+        assert reader.stdout is not None
+        reader.stdout.readline()
+        assert machine.run("verify").facts["value"] == "1"
+        reader.kill()
