@@ -299,3 +299,14 @@ def together(*acts: Callable[[], object]) -> None:
         thread.join()
     if troubles:
         raise troubles[0]
+
+
+def test_the_incidents_that_somebody_will_look_at_are_told(store: SqlStore) -> None:
+    first, second, _ = (opened(store) for _ in range(3))
+    wake(store, first, 86_400)
+    wake(store, second, -1)
+    assert store.tended() == [first, second]
+    assert store.claim_work("w", LONG) == second
+    assert store.tended() == [first, second], "it is looked at now"
+    store.release_work(second, "w", None)
+    assert store.tended() == [first]
