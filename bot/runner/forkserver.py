@@ -126,11 +126,16 @@ class _Place:
 
         What ``os.environ`` still has from the start must have been removed before.
         """
-        shown = [f"{name}={value}" for name, value in environment.items()]
-        for (address, size), texts in ((self._arguments, words), (self._environment, shown)):
-            data = b"\0".join(os.fsencode(text) for text in texts)[: size - 1]
+        variables = b"\0".join(os.fsencode(f"{k}={v}") for k, v in environment.items())
+        # Not ended by a zero byte, the arguments are read up to the first one: as one text.
+        line = b" ".join(os.fsencode(word) for word in words)
+        for (address, size), data in (
+            (self._arguments, line[: self._arguments[1] - 2]),
+            (self._environment, variables[: self._environment[1] - 1]),
+        ):
             ctypes.memset(address, 0, size)
             ctypes.memmove(address, data, len(data))
+        ctypes.memset(sum(self._arguments) - 1, ord("."), 1)
 
 
 def main() -> None:
@@ -229,6 +234,7 @@ def _supervisor(request: Mapping[str, Any], descriptors: Sequence[int], place: _
     if child == 0:
         for used in (stdin, log, variables, ours.detach()):
             os.close(used)
+        place.show([sys.executable, str(leash.__file__), str(holder)], mark)
         leash.wait_for_ansible(theirs, holder, functools.partial(_ansible, place, mark))
     theirs.close()
     os.dup2(stdin, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -196,11 +197,10 @@ def _supervisor(bot: Bot, ident: str) -> int:
     found: list[int] = []
 
     def ready() -> bool:
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-                if words[-3:-1] == [b"run", ident.encode()]:
-                    found.append(int(entry.name))
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.cmdline()[-2:] == ["run", ident]:
+                    found.append(process.pid)
         return bool(found) and (bot.site / "state" / "runs" / ident / "artifacts").exists()
 
     def quietly() -> bool:
