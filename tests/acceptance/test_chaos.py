@@ -87,7 +87,7 @@ def arrange(bot: Bot) -> None:
     for name, text in PLAYBOOKS.items():
         (bot.site / "playbooks" / name).write_text(text)
     (bot.site / "playbooks" / "files" / "ledger.sh").write_text(SCRIPT)
-    file = bot.site / "runbooks" / "net" / "tcp-estats-update-mss.yml"
+    file = bot.site / "runbooks" / "network" / "tcp-estats-update-mss.yml"
     runbook = yaml.safe_load(file.read_text())
     runbook["applies_if"] = {"probe": "ledger-read.yml"}
     runbook["mitigations"][0] |= {
@@ -115,7 +115,7 @@ def arrange_slowly(bot: Bot) -> None:
 
 
 def _edit(bot: Bot, **changes: object) -> None:
-    file = bot.site / "runbooks" / "net" / "tcp-estats-update-mss.yml"
+    file = bot.site / "runbooks" / "network" / "tcp-estats-update-mss.yml"
     runbook = yaml.safe_load(file.read_text())
     runbook["mitigations"][0] |= changes
     file.write_text(yaml.safe_dump(runbook))
