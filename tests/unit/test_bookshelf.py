@@ -4,6 +4,7 @@ import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,8 +27,11 @@ class Later:
     def now(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self.ahead)
 
+    def sleep(self, seconds: float) -> None:
+        self.ahead += seconds
 
-def shelf(root: Path, ahead: float = 60.0, overrides: dict | None = None) -> Bookshelf:
+
+def shelf(root: Path, ahead: float = 60.0, overrides: dict[str, Any] | None = None) -> Bookshelf:
     return Bookshelf(root, overrides or {}, Later(ahead))
 
 
