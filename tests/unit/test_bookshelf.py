@@ -93,9 +93,9 @@ def test_a_file_that_is_bad_at_rest_is_left_out_and_the_others_are_used(root):
     books = shelf(root)
     (root / "net/other.yml").write_text(OTHER)
     assert ids(books) == ["example", "other"]
-    (root / "net/other.yml").write_text(OTHER.replace("title", "titel"))
+    (root / "net/other.yml").write_text(OTHER.replace("title", "titlee"))
     assert ids(books) == ["example"]
-    assert "unknown key 'titel'" in "\n".join(map(str, books.library().problems))
+    assert "unknown key 'titlee'" in "\n".join(map(str, books.library().problems))
 
 
 def test_only_files_that_changed_are_read(root, monkeypatch):

@@ -6,7 +6,8 @@ from typing import Any
 from bot.incident.state import Crash, Incident
 from bot.ports import Run
 from bot.service.diagnose import TRIES, looks
-from tests.fakes import Clock
+from tests.fakes import Clock, FakeHost, Night
+from tests.unit.runbook.texts import negative
 
 NOW = Clock().now()
 
@@ -61,3 +62,23 @@ def test_a_look_ends_with_its_answers_its_tries_or_its_incident():
 def test_pools_and_fleets_are_named_by_the_inventory():
     assert due(incident("pool")) == [(1, ())]
     assert due(incident("fleet"), run("finished", 1, ("a",), ago=21)) == [(2, ("a",))]
+
+
+SEGFAULT = (
+    "[ 12.5] worker[812]: segfault at 10 ip 00007f1 sp 00007f2 error 4 in libx.so.1[7f1+1000]"
+)
+
+
+def test_a_crash_of_a_program_opens_an_incident_only_if_a_runbook_is_about_it(tmp_path):
+    night = Night(tmp_path / "holdfast.db", {"a": FakeHost()})
+    try:
+        night.crash("a", text=SEGFAULT)
+        assert night.store.incidents() == []
+        night.sources.put(negative("program", "{kind: segfault}"))
+        night.crash("a", text=SEGFAULT)
+        (incident,) = night.store.incidents()
+        night.go(lambda: night.incident.match is not None)
+        assert night.incident.match["candidates"][0]["runbook"] == "program"
+        assert incident.open
+    finally:
+        night.close()

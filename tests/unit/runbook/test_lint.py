@@ -199,10 +199,10 @@ def test_a_module_without_check_mode_is_named_unless_its_task_says_so():
 
 def test_variables_of_probes_and_looks_are_checked_too():
     more = "applies_if: {probe: sysctl-read.yml, variables: {kye: x}}\n"
-    more += "diagnose: [{title: x, playbook: sysctl-read.yml, variables: {vlaue: x}}]\n"
+    more += "diagnose: [{title: x, playbook: sysctl-read.yml, variables: {valuue: x}}]\n"
     assert said(GOOD + more) == [
         "a.yml:19: sysctl-read.yml does not declare the variable 'kye', did you mean 'key'?",
-        "a.yml:20: sysctl-read.yml does not declare the variable 'vlaue', did you mean 'value'?",
+        "a.yml:20: sysctl-read.yml does not declare the variable 'valuue', did you mean 'value'?",
     ]
 
 
