@@ -78,7 +78,7 @@ def test_a_crash_of_a_program_opens_an_incident_only_if_a_runbook_is_about_it(tm
         night.crash("a", text=SEGFAULT)
         (incident,) = night.store.incidents()
         night.go(lambda: night.incident.match is not None)
-        assert night.incident.match["candidates"][0]["runbook"] == "program"
+        assert (night.incident.match or {})["candidates"][0]["runbook"] == "program"
         assert incident.open
     finally:
         night.close()
