@@ -13,7 +13,7 @@ from bot.decide import Action, ask_for_newcomers, decide, due
 from bot.errors import ConflictError, HoldfastError, NotFoundError, UnavailableError
 from bot.incident.state import Incident
 from bot.ports import Processes, Run, Transaction
-from bot.service import knobs, newcomers, prepare, request, rollout
+from bot.service import diagnose, knobs, newcomers, prepare, request, rollout
 from bot.service.report import Watch, refuse
 from bot.service.site import Site, load, refold
 from bot.service.step import Commit
@@ -32,6 +32,7 @@ STEPS: Mapping[str, Callable[[Site, Incident, Action], Commit | None]] = Mapping
     {
         "match": request.match_crash,
         "newcomers": newcomers.propose,
+        "diagnose": diagnose.diagnose,
         "probe": prepare.probe,
         "preview": prepare.preview,
         "propose": prepare.propose,
@@ -143,7 +144,8 @@ class Worker:
         return self._site.clock.now()
 
     def _decide(self, state: Incident, runs: Sequence[Run], now: datetime) -> list[Action]:
-        return decide(state, runs, now, self._site.tempo) + ask_for_newcomers(state)
+        due = decide(state, runs, now, self._site.tempo)
+        return due + ask_for_newcomers(state) + diagnose.looks(state, runs, now)
 
     def _launch(self, incident: str) -> bool:
         """Start the supervisors of queued runs; True if one was given up."""

@@ -43,7 +43,7 @@ EVERYBODY = {
     "alex": Person(id="alex", name="Alex", roles=frozenset({"approver"})),
     "eve": Person(id="eve", name="Eve", roles=frozenset({"responder"})),
 }
-FLAGSHIP = "net/tcp-estats-update-mss.yml"
+FLAGSHIP = "network/tcp-estats-update-mss.yml"
 
 
 class Clock:

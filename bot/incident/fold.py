@@ -118,6 +118,12 @@ def _matched(incident: Incident, entry: Entry) -> None:
     incident.match = entry.data
 
 
+def _diagnosed(incident: Incident, entry: Entry) -> None:
+    look = int(entry.data["look"])
+    hosts = {*entry.data["hosts"], *(("*",) if entry.data.get("over") else ())}
+    incident.diagnosed[look] = incident.diagnosed.get(look, frozenset()) | hosts
+
+
 def _requested(incident: Incident, entry: Entry) -> None:
     for request in incident.requests:
         request.settled = True
@@ -477,6 +483,7 @@ STEPS: Mapping[str, Step] = MappingProxyType(
         "alert.received": _alert,
         "alert.resolved": _alert_over,
         "runbook.matched": _matched,
+        "host.diagnosed": _diagnosed,
         "proposal.requested": _requested,
         "exposure.probed": _probed,
         "dryrun.recorded": _previewed,

@@ -309,6 +309,8 @@ class Incident:
     requests: list[Request] = field(default_factory=list)
     proposals: dict[str, Proposal] = field(default_factory=dict)
     failed_runs: dict[str, str] = field(default_factory=dict)
+    diagnosed: dict[int, frozenset[str]] = field(default_factory=dict)
+    """The hosts that answered each look of the runbook; ``*`` if it cannot be taken at all."""
     hold: Hold = field(default_factory=Hold)
     seq: int = 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from bot import crash
 from bot.alert.alert import Alert, Status
 from bot.crash.report import CrashReport
 from bot.crash.show import as_dict
+from bot.errors import HoldfastError
 from bot.fleet.inventory import HOST_NAME, Inventory, bare
 from bot.incident.fold import extend, fold
 from bot.incident.grouping import home, touched
 from bot.incident.state import Incident
 from bot.ports import Transaction
 from bot.service.sightings import Sighting, tell_others
+from bot.runbook.match import match
 from bot.service.site import Site, refold
 from bot.timeline.entry import Actor, Draft
 
@@ -55,7 +58,7 @@ def receive(
     site: Site, alerts: Sequence[Alert], inventory: Inventory | None, actor: Actor
 ) -> Receipt:
     """Record every alert in one transaction and wake the incidents that it concerns."""
-    read = [_read(alert, inventory) for alert in alerts]
+    read = [_read(site, alert, inventory) for alert in alerts]
     accepted = duplicate = 0
     incidents: list[str] = []
     heard: list[tuple[_Read, Sighting]] = []
@@ -89,8 +92,8 @@ def _word(one: _Read) -> str:
     return "answered" if one.report is None else "back"
 
 
-def _read(alert: Alert, inventory: Inventory | None) -> _Read:
-    reports = crash.read(alert.text)
+def _read(site: Site, alert: Alert, inventory: Inventory | None) -> _Read:
+    reports = crash.read(alert.text) or _known(site, alert)
     name = inventory.known(alert.host) if inventory and alert.host else None
     return _Read(
         alert=alert,
@@ -98,6 +101,20 @@ def _read(alert: Alert, inventory: Inventory | None) -> _Read:
         host=name or bare(alert.host),
         known=name is not None,
     )
+
+
+def _known(site: Site, alert: Alert) -> Sequence[CrashReport]:
+    """Return crashes of programs and notices of the kernel, if a runbook is about the first.
+
+    Most of them are no reason to open an incident; one that somebody wrote a runbook for is.
+    """
+    reports = crash.read(alert.text, kinds=crash.ALL)
+    if not reports:
+        return ()
+    with contextlib.suppress(HoldfastError):
+        if match(site.sources.library(), reports[0], alert.text, alert.labels).best:
+            return reports
+    return ()
 
 
 def _file(

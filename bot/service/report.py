@@ -31,6 +31,8 @@ from bot.timeline.chain import canonical
 from bot.timeline.entry import Draft
 
 LONGEST = 100
+LONGEST_ANSWER = 128 << 10
+"""Characters of an answer to a look that an entry holds."""
 """How many lines of a host's dry run are kept."""
 UNFINISHED = frozenset({"queued", "running"})
 PAUSE = timedelta(seconds=1)
@@ -435,6 +437,45 @@ def _updates(report: Report, changed: Mapping[str, Seen], lane: str) -> list[Dra
     ]
 
 
+def _diagnosed(_incident: Incident, report: Report) -> list[Draft]:
+    """Note what each host said to a look; who said nothing is asked again."""
+    spec = report.run.spec
+    found = {raw.host: dict(raw.facts[-1]) for raw in report.raws if raw.facts}
+    if not found:
+        whys = "; ".join(dict.fromkeys(raw.message for raw in report.raws if raw.message))
+        why = report.trouble or whys or "no host answered"
+        return [_failed(report, f"looked at '{spec['title']}': {why}")]
+    kept = {host: _bounded(fact) for host, fact in found.items()}
+    said = [f"{host}: {fact.get('reason') or fact.get('value')}" for host, fact in kept.items()]
+    shown = [line[:200] for line in said if not line.endswith(": None")][:3]
+    silent = sorted(set(report.run.hosts) - set(found))
+    note = f"; no answer from {', '.join(silent[:4])}" if silent else ""
+    return [
+        Draft(
+            key=f"diagnosed.{report.run.ident}",
+            kind="host.diagnosed",
+            text=f"looked at '{spec['title']}' on {len(found)} hosts"
+            + "".join(f"; {line}" for line in shown)
+            + note,
+            data={
+                "look": spec["look"],
+                "title": spec["title"],
+                "run": report.run.ident,
+                "hosts": kept,
+                "silent": silent,
+            },
+        )
+    ]
+
+
+def _bounded(fact: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an answer, or its usual fields if the rest is too long for an entry."""
+    if len(canonical(fact)) <= LONGEST_ANSWER:
+        return dict(fact)
+    usual = ("holdfast", "phase", "applicable", "value", "reason", "boot_id", "kernel")
+    return {**{name: fact[name] for name in usual if name in fact}, "cut": True}
+
+
 def _asked(_incident: Incident, report: Report) -> list[Draft]:
     """Say what a check of the gate answered, or that nobody answered it."""
     spec = report.run.spec
@@ -470,6 +511,7 @@ JUDGES: Mapping[str, Callable[[Incident, Report], list[Draft]]] = MappingProxyTy
         "readback": _reading,
         "check": _reading,
         "ask": _asked,
+        "diagnose": _diagnosed,
     }
 )
 

@@ -11,6 +11,7 @@ from bot.incident.state import BUSY, Incident, ProposalState
 from bot.ports import Transaction
 from bot.runbook.match import match
 from bot.runbook.model import Mitigation, Runbook
+from bot.runbook.variable import resolved as values
 from bot.service.knowledge import find, mitigation_of
 from bot.service.site import Site, allow, load, locate, refold
 from bot.service.step import Commit
@@ -41,6 +42,7 @@ def match_crash(site: Site, incident: Incident, _action: Action) -> Commit:
         "choice": matches.choice,
         "no_knob": None,
         "advice": [],
+        "diagnose": [],
         "left_out": [str(problem) for problem in library.problems if not problem.warning],
     }
     drafts: list[Draft] = []
@@ -52,6 +54,9 @@ def match_crash(site: Site, incident: Incident, _action: Action) -> Commit:
     elif matches.best:
         best = find(library, matches.best[0].runbook)
         data["no_knob"] = best.no_knob.reason if best.no_knob else None
+        data["diagnose"] = [
+            {**look.model_dump(), "variables": values(look.variables)} for look in best.diagnose
+        ]
         data["advice"] = [one.model_dump() for one in best.advice]
         text = _answer(best, matches.best[0].reasons)
         drafts = [request_draft(best, m, BOT, 1) for m in best.mitigations[:1]]

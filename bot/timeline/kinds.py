@@ -14,6 +14,7 @@ KINDS = MappingProxyType(
         "alert.received": "an alert arrived; with a crash report if its text holds one",
         "alert.resolved": "the alerting system says that an alert about a host is over",
         "runbook.matched": "runbooks were matched: candidates, reasons, near misses",
+        "host.diagnosed": "a look that the runbook asks for, and that changes nothing, found something",
         "proposal.requested": "a proposal was asked for, by the bot or a person",
         "hosts.joined": "hosts became targets after the proposal was made: they get one of their own",
         "exposure.probed": "the fleet was read: who has the knob, who is unreachable",

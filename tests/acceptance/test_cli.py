@@ -333,6 +333,8 @@ def test_the_wheel_holds_everything_that_a_site_needs(tmp_path: Path):
         archive.extractall(unpacked)
     wanted = {
         "bot/py.typed",
+        "bot/candidates/modules.yml",
+        "bot/candidates/sysctls.yml",
         "bot/chat/slack_manifest.yml",
         "bot/web/templates/incident.html",
         "bot/web/templates/index.html",
@@ -360,4 +362,4 @@ def test_the_wheel_holds_everything_that_a_site_needs(tmp_path: Path):
     )
     assert made.returncode == 0, made.stderr
     assert (site / "playbooks" / "files" / "sysctl.sh").is_file()
-    assert (site / "runbooks" / "net" / "tcp-sack-panic.yml").is_file()
+    assert (site / "runbooks" / "network" / "tcp-sack-panic.yml").is_file()

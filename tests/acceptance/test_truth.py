@@ -37,7 +37,7 @@ def watcher(mixed: Fleet, tmp_path: Path) -> Iterator[Bot]:
     """Return a bot whose runbook lets a wave cost more than usual."""
     override = {"tcp-estats-update-mss": {"disable-estats": {"key": KNOB}}}
     bot = Bot(tmp_path / "site", overrides=override)
-    runbook = bot.site / "runbooks" / "net" / "tcp-estats-update-mss.yml"
+    runbook = bot.site / "runbooks" / "network" / "tcp-estats-update-mss.yml"
     text = runbook.read_text()
     for old, new in (("max_failed: 0", "max_failed: 4"), ("max_lost: 10%", "max_lost: 100%")):
         assert text.count(old) == 1

@@ -4,6 +4,7 @@ import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,8 +27,11 @@ class Later:
     def now(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self.ahead)
 
+    def sleep(self, seconds: float) -> None:
+        self.ahead += seconds
 
-def shelf(root: Path, ahead: float = 60.0, overrides: dict | None = None) -> Bookshelf:
+
+def shelf(root: Path, ahead: float = 60.0, overrides: dict[str, Any] | None = None) -> Bookshelf:
     return Bookshelf(root, overrides or {}, Later(ahead))
 
 
@@ -89,9 +93,9 @@ def test_a_file_that_is_bad_at_rest_is_left_out_and_the_others_are_used(root):
     books = shelf(root)
     (root / "net/other.yml").write_text(OTHER)
     assert ids(books) == ["example", "other"]
-    (root / "net/other.yml").write_text(OTHER.replace("title", "titel"))
+    (root / "net/other.yml").write_text(OTHER.replace("title", "titlee"))
     assert ids(books) == ["example"]
-    assert "unknown key 'titel'" in "\n".join(map(str, books.library().problems))
+    assert "unknown key 'titlee'" in "\n".join(map(str, books.library().problems))
 
 
 def test_only_files_that_changed_are_read(root, monkeypatch):

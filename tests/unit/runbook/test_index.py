@@ -47,6 +47,7 @@ FIELDS = {
     "kernel": some(RANGES),
     "arch": some(["x86_64", "arm64"]),
     "taint": some(["P", "O"]),
+    "alert_text": st.sampled_from(["ext4", "(?i)BUG AT", "nothing of it"]),
     "labels": st.dictionaries(
         st.sampled_from(["rack", "role"]), some(["r1", "r*", "db"]), min_size=1
     ),

@@ -14,7 +14,7 @@ REPORTS = {
 }
 
 
-def told(clause: dict) -> list[str]:
+def told(clause: object) -> list[str]:
     return [mutant.what for mutant in mutants(Clause.model_validate(clause))]
 
 

@@ -102,7 +102,7 @@ def test_crash_texts_in_the_folder_of_a_runbook_are_its_tests():
         "rb/tests/one/match-first.log": "x",
         "rb/tests/one/none_other.txt": "y",
         "rb/tests/one/notes.txt": "z",
-        "rb/tests/oen/match-lost.log": "x",
+        "rb/tests/onee/match-lost.log": "x",
     }
     found = load(files)
     results = run_tests(found, lambda text: [report()] if text == "x" else [])
@@ -113,7 +113,7 @@ def test_crash_texts_in_the_folder_of_a_runbook_are_its_tests():
     assert [str(p) for p in misplaced(found)] == [
         "rb/tests/one/notes.txt:1: its name does not say what is expected, "
         "call it match-….log or none-….log",
-        "rb/tests/oen/match-lost.log:1: no runbook 'oen' in the folder above tests, "
+        "rb/tests/onee/match-lost.log:1: no runbook 'onee' in the folder above tests, "
         "did you mean 'one'?",
     ]
 
