@@ -18,8 +18,8 @@ from bot.incident.fold import extend, fold
 from bot.incident.grouping import home, touched
 from bot.incident.state import Incident
 from bot.ports import Transaction
-from bot.service.sightings import Sighting, tell_others
 from bot.runbook.match import match
+from bot.service.sightings import Sighting, tell_others
 from bot.service.site import Site, refold
 from bot.timeline.entry import Actor, Draft
 

@@ -11,7 +11,7 @@ from bot.runner.leash import LIMIT
 from tests.acceptance.bot import Bot
 
 LEDGER = "/etc/ledger"
-RUNBOOK = Path("runbooks/net/tcp-estats-update-mss.yml")
+RUNBOOK = Path("runbooks/network/tcp-estats-update-mss.yml")
 PLAYBOOK = """\
 - name: {name}
   hosts: all
