@@ -138,14 +138,25 @@ class PersonPart(_Part):
 
 
 class SlackPart(_Part):
-    """Slack through Socket Mode. Tokens may come from SLACK_BOT_TOKEN and SLACK_APP_TOKEN."""
+    """Slack through Socket Mode (``app_token``) or signed HTTP (``signing_secret``).
+
+    The three secrets may come from SLACK_BOT_TOKEN, SLACK_APP_TOKEN and SLACK_SIGNING_SECRET.
+    """
 
     bot_token: str | None = None
     app_token: str | None = None
+    signing_secret: str | None = None
     api_url: str = "https://slack.com/api/"
     channel: str | None = None
     alert_channels: list[str] = Field(default_factory=list)
     alert_bots: list[str] = Field(default_factory=list)
+    replay: Duration = 86400.0
+    own_channels: bool = False
+    channel_prefix: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,20}$")] = "inc"
+    invite: list[str] = Field(default_factory=list)
+    status_every: Duration = 1800.0
+    pin_emoji: Annotated[str, Field(pattern=r"^[a-z0-9_+'-]{1,100}$")] = "pushpin"
+    typed_above: int = Field(default=100, ge=0)
 
 
 class Config(_Part):
@@ -229,8 +240,9 @@ def _from_environment(config: Config, env: Mapping[str, str]) -> Config:
     database, slack = config.database, config.slack
     if url := env.get("HOLDFAST_DATABASE_URL"):
         database = database.model_copy(update={"url": url})
-    for field, name in (("bot_token", "SLACK_BOT_TOKEN"), ("app_token", "SLACK_APP_TOKEN")):
+    for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"):
         if env.get(name):
+            field = name.removeprefix("SLACK_").lower()
             slack = slack.model_copy(update={field: env[name]})
     url = database.url
     if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):

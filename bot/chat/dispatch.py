@@ -8,7 +8,7 @@ from typing import Any
 
 from bot import postmortem
 from bot.approval.policy import VERBS as POLICY
-from bot.chat import cards
+from bot.chat import cards, proposal_cards, status
 from bot.chat.card import Card, Reply
 from bot.chat.grammar import VERBS, Command
 from bot.clock import stamp
@@ -93,7 +93,7 @@ def _status(site: Site, command: Command, _actor: Actor) -> Reply:
     lives = progress.live(site, incident.id)
     return Reply(
         card=cards.headline(incident, now, lives),
-        data=cards.status_json(incident, site.people, now, lives),
+        data=status.status_json(incident, site.people, now, lives),
     )
 
 
@@ -111,7 +111,7 @@ def _hosts(site: Site, command: Command, _actor: Actor) -> Reply:
         if not wanted or h.outcome == wanted or (wanted == "down" and h.down)
     ]
     lives = progress.live(site, incident.id)
-    rows = progress.rows([cards.host_row(incident, h) for h in chosen], lives)
+    rows = progress.rows([status.host_row(incident, h) for h in chosen], lives)
     card = cards.hosts_card(incident, chosen, lives)
     return Reply(card=card, data=rows, exit_code=0 if rows else 1)
 
@@ -123,15 +123,15 @@ def _proposal(site: Site, name: str) -> tuple[Incident, Proposal]:
 
 def _details(site: Site, command: Command, _actor: Actor) -> Reply:
     incident, proposal = _proposal(site, command.subject)
-    card = cards.proposal_card(incident, proposal, site.people, full=True)
+    card = proposal_cards.proposal_card(incident, proposal, site.people, full=True)
     data = {
         "id": proposal.id,
         "incident": incident.id,
         "state": proposal.state.value,
         "digest": proposal.digest,
         "content": dict(proposal.content),
-        "dry_run": cards.preview(incident, proposal, limit=10_000).splitlines(),
-        "output": cards.outputs(proposal),
+        "dry_run": proposal_cards.preview(incident, proposal, limit=10_000).splitlines(),
+        "output": proposal_cards.outputs(proposal),
     }
     return Reply(card=card, data=data)
 
@@ -183,7 +183,7 @@ def _propose(site: Site, command: Command, actor: Actor) -> Reply:
 def _hold(site: Site, command: Command, _actor: Actor) -> Reply:
     incident = load(site, command.subject)
     hold = incident.hold
-    data = cards.status_json(incident, site.people, site.clock.now())["hold"]
+    data = status.status_json(incident, site.people, site.clock.now())["hold"]
     card = Card(title=f"{incident.id} · hold {cards.hold_line(incident)}")
     return Reply(card=card, data=data, exit_code=0 if hold.state == "active" else 1)
 

@@ -1,11 +1,12 @@
-"""The Slack door: Socket Mode in, Web API out. The only place that knows Slack's libraries."""
+"""The Slack door: Socket Mode or signed HTTP in, Web API out. Only here Slack's libraries are known."""
 
 from __future__ import annotations
 
 import logging
 import re
+import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -13,29 +14,53 @@ from typing import Any
 from slack_bolt import App
 from slack_bolt.adapter.socket_mode.websocket_client import SocketModeHandler
 from slack_bolt.error import BoltError
+from slack_bolt.request import BoltRequest
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.signature import SignatureVerifier
 from slack_sdk.socket_mode.websocket_client import SocketModeClient
 from slack_sdk.webhook import WebhookClient
 from websocket import WebSocketApp, WebSocketException, setdefaulttimeout
 
 from bot.chat.identity import Identities
+from bot.chat.slack_check import Finding
+from bot.chat.slack_check import check as look
+from bot.chat.slack_clicks import Clicks
+from bot.chat.slack_fetch import Seen, fetch
 from bot.chat.slack_outbox import Outbox
+from bot.chat.slack_pins import Pins
+from bot.chat.slack_replay import replay
 from bot.chat.slack_talk import Talk
-from bot.chat.slack_web import SlackError, ThrottledError, Web
+from bot.chat.slack_web import LostAnswerError, SlackError, ThrottledError, Web
 from bot.config import SlackPart
-from bot.errors import HoldfastError, UnavailableError
+from bot.errors import HoldfastError, NotFoundError, RefusedError, UnavailableError
 from bot.fleet.inventory import Inventory
 from bot.service.site import Site
 
 log = logging.getLogger(__name__)
 
-LISTENERS = 24
+LISTENERS = 128
+"""So many commands are at work at once: each waits for the database and for Slack, not for us."""
 TIMEOUT = 10
-OPENING = 5.0
-PING = 5.0
-SILENT = 15.0
-FIRST_RETRY, LAST_RETRY = 0.5, 5.0
+OPENING = 3.0
+PING = 2.0
+SILENT = 5.0
+FIRST_RETRY, LAST_RETRY = 0.25, 2.0
+ASK = 5.0
+"""Seconds between two looks whether Slack answers, where it comes by HTTP."""
+READS = frozenset(
+    {
+        "conversations.list",
+        "conversations.info",
+        "conversations.history",
+        "conversations.replies",
+        "users.info",
+        "usergroups.list",
+        "usergroups.users.list",
+        "chat.getPermalink",
+    }
+)
+"""Methods that are asked by GET: they take no JSON."""
 FAILURES = (SlackClientError, BoltError, WebSocketException, OSError, ValueError)
 
 
@@ -60,11 +85,15 @@ class WebCall:
     def __call__(self, method: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return Slack's answer to ``method``."""
         with _explained():
-            if method.startswith("conversations."):
+            if method in READS:
                 found = self.client.api_call(method, http_verb="GET", params=dict(args))
             else:
                 found = self.client.api_call(method, json=dict(args))
-        return found.data if isinstance(found.data, dict) else {}
+        data = found.data if isinstance(found.data, dict) else {}
+        if method == "auth.test":
+            scopes = {k.lower(): v for k, v in found.headers.items()}.get("x-oauth-scopes", "")
+            return {**data, "scopes": scopes}
+        return data
 
     def respond(self, url: str, args: Mapping[str, Any]) -> None:
         """Post to the URL that came with a command or a click."""
@@ -73,6 +102,21 @@ class WebCall:
             sent = client.send_dict(dict(args))
         if sent.status_code != 200:
             raise UnavailableError(f"Slack says {sent.body[:100]}", next="it is said otherwise")
+
+    def download(self, url: str, most: int) -> bytes:
+        """Fetch a file with the bot's token, which no other host than Slack's is shown."""
+        return fetch(url, most, token=self._config.bot_token or "", api_url=self._config.api_url)
+
+
+def check(config: SlackPart, people: Mapping[str, str], groups: Sequence[str]) -> list[Finding]:
+    """Look whether Slack lets the bot do what is configured."""
+    call = WebCall(config)
+
+    def open_socket() -> None:
+        with _explained():
+            call.make(config.app_token).apps_connections_open(app_token=config.app_token or "")
+
+    return list(look(Web(call=call), config, people, groups, open_socket))
 
 
 class SlackDoor:
@@ -90,49 +134,93 @@ class SlackDoor:
     ) -> None:
         self._config = config
         self._call = WebCall(config)
-        web = Web(call=self._call)
+        self._web = web = Web(call=self._call)
         self._talk = Talk(site=site, identities=identities, config=config, known=known, surface=web)
-        self._stop = threading.Event()
+        self._stop, self._taken_in = threading.Event(), threading.Event()
         self._pool: ThreadPoolExecutor | None = None
+        self._app: App | None = None
         self._handler: SocketModeHandler | None = None
+        self._seen = Seen()
+        self._own: tuple[str, ...] = ()
+        self._caught_up = False
         self._trouble = "not connected yet"
-        channel = config.channel or next(iter(config.alert_channels), "")
-        self._outbox = Outbox(site=site, wire=web, channel=channel, page_url=page_url, pace=pace)
-        self._threads = [threading.Thread(target=self._keep_connected, name="slack.link")]
-        if channel:
-            serve = threading.Thread(
-                target=self._outbox.serve, args=(self._stop,), name="slack.outbox"
-            )
-            self._threads.append(serve)
+        people = {person: user for user, person in identities.slack.items()}
+        self._outbox = Outbox(
+            site=site, wire=web, config=config, people=people, page_url=page_url, pace=pace
+        )
+        self._outbox.back = self._is_back
+        self._link = threading.Thread(target=self._keep_connected, name="slack.link")
+        self._sender = threading.Thread(
+            target=self._outbox.serve, args=(self._taken_in,), name="slack.outbox"
+        )
+
+    @property
+    def mode(self) -> str:
+        """``socket`` with an app token, else ``http``."""
+        return "socket" if self._config.app_token else "http"
 
     def start(self) -> None:
         """Connect in the background, for as long as it takes."""
         setdefaulttimeout(TIMEOUT)  # opening a socket must end; the library has no other place
         self._pool = ThreadPoolExecutor(LISTENERS, thread_name_prefix="slack.listener")
-        for thread in self._threads:
-            thread.start()
+        self._link.start()
+        if self._outbox.channel:
+            self._sender.start()
 
     def stop(self) -> None:
-        """Take nothing in any more, end what was begun, disconnect."""
+        """Take nothing in any more, end what was begun and say its answers, disconnect."""
         self._stop.set()
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
+        if self._handler is not None:
+            self._handler.client.socket_mode_request_listeners.clear()
         if self._pool is not None:
             self._pool.shutdown(wait=True)
+        self._taken_in.set()
+        for thread in (self._link, self._sender):
+            if thread.ident is not None:
+                thread.join()
 
     def health(self) -> Mapping[str, Any]:
-        """Say whether the socket is open, and what is wrong with what is sent."""
-        handler = self._handler
-        connected = handler is not None and _alive(handler.client)
-        said = {"socket": "" if connected else self._trouble, "messages": self._outbox.trouble}
+        """Say whether Slack is connected, and what is wrong with what is sent."""
+        connected = self._connected()
+        said = {self.mode: "" if connected else self._trouble, "messages": self._outbox.trouble}
         if not self._outbox.channel:
             said["messages"] = "no slack.channel and no slack.alert_channels: nothing is posted"
+        if connected and not self._caught_up:
+            said["history"] = self._trouble or "missed alerts are being read"
         return {
             "name": "slack",
+            "mode": self.mode,
             "connected": connected,
             "trouble": {part: text for part, text in said.items() if text},
         }
+
+    def group_members(self, group: str) -> frozenset[str]:
+        """Return the Slack user ids of a user group; raises ``UnavailableError``."""
+        return self._web.group_members(group)
+
+    def http(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, Mapping[str, str], str]:
+        """Answer a signed request of Slack's; forged, stale and replayed ones are refused."""
+        app = self._app
+        if not self._config.signing_secret:
+            raise NotFoundError("Slack does not come by HTTP here", next="set slack.signing_secret")
+        if app is None or self._stop.is_set():
+            raise UnavailableError("the bot cannot answer Slack yet", next="Slack tries again")
+        lower = {name.lower(): value for name, value in headers.items()}
+        verifier = SignatureVerifier(self._config.signing_secret)
+        if not verifier.is_valid_request(body, lower):
+            raise RefusedError("this request is not signed by Slack, or is old", next="nothing")
+        if not self._seen.first(lower["x-slack-signature"]):
+            raise RefusedError("this request came before", next="nothing was done again")
+        text = body.decode("utf-8", "replace")
+        asked = BoltRequest(body=text, headers={k: [v] for k, v in lower.items()})
+        answer = app.dispatch(asked)
+        said = {name: values[0] for name, values in answer.headers.items()}
+        return answer.status, said, answer.body
+
+    def _connected(self) -> bool:
+        if self.mode == "http":
+            return self._app is not None and not self._trouble
+        return self._handler is not None and _alive(self._handler.client)
 
     def _keep_connected(self) -> None:
         delay = FIRST_RETRY
@@ -140,37 +228,76 @@ class SlackDoor:
             while not self._stop.is_set():
                 try:
                     with _explained():
-                        if self._handler is None:
-                            self._handler = self._build()
-                        if not _alive(self._handler.client):
-                            self._connect(self._handler.client)
+                        self._connect_once()
+                    if not self._caught_up:
+                        replay(self._talk, self._web, self._own)
+                        self._caught_up = True
                     delay, self._trouble = FIRST_RETRY, ""
-                    self._stop.wait(FIRST_RETRY)
+                    self._stop.wait(FIRST_RETRY if self.mode == "socket" else ASK)
                 except HoldfastError as error:
                     self._troubled(str(error))
-                    self._stop.wait(delay)
+                    self._stop.wait(max(delay, getattr(error, "after", 0.0)))
                     delay = min(delay * 2, LAST_RETRY)
+                except Exception as error:  # the thread must live: nothing else would reconnect
+                    log.exception("the connection to Slack failed")
+                    self._troubled(f"{type(error).__name__}: {error}")
+                    self._stop.wait(LAST_RETRY)
         finally:
+            self._taken_in.wait()  # what was begun is still acknowledged
             if self._handler is not None:
                 _close(self._handler)
+
+    def _connect_once(self) -> None:
+        """Wire the listeners and open the socket, as far as that is not done."""
+        if self._app is None:
+            told = self._web.whoami()
+            self._own = tuple(str(told[k]) for k in ("bot_id", "user_id") if told.get(k))
+            self._app = self._wire()
+        elif self.mode == "http":
+            self._web.whoami()
+        if self.mode == "http":
+            self._caught_up = self._caught_up and not self._trouble
+            return
+        if self._handler is None:
+            self._handler = self._build(self._app)
+        if not _alive(self._handler.client):
+            self._caught_up = False
+            self._connect(self._handler.client)
+
+    def _is_back(self, away: float) -> None:
+        """Slack answers again: whatever came meanwhile is read."""
+        log.info("Slack answers again", extra={"away": round(away, 1)})
+        self._caught_up = False
 
     def _troubled(self, trouble: str) -> None:
         if trouble != self._trouble:
             log.warning("Slack is away", extra={"error": trouble})
         self._trouble = trouble
 
-    def _build(self) -> SocketModeHandler:
+    def _wire(self) -> App:
         """Check the bot's token and wire the listeners; nothing is connected yet."""
         app = App(
             name="holdfast",
             client=self._call.client,
             logger=log.getChild("bolt"),
-            request_verification_enabled=False,
+            signing_secret=self._config.signing_secret,
+            request_verification_enabled=False,  # ``http`` has verified, and refuses repeats
             listener_executor=self._pool,
         )
+        anything = re.compile(".*", re.DOTALL)
+        pins = Pins(talk=self._talk)
+        clicks = Clicks(talk=self._talk, pins=pins)
         app.event("message", middleware=[self._talk.hear])(_nothing)
-        app.command(re.compile(".*"))(self._talk.command)
-        app.action(re.compile(".*", re.DOTALL))(self._talk.click)
+        for kind in ("reaction_added", "reaction_removed"):
+            app.event(kind, middleware=[pins.react])(_nothing)
+        app.event(anything)(_nothing)
+        app.command(anything)(self._talk.command)
+        app.action(anything)(clicks.click)
+        app.view(anything)(clicks.submit)
+        app.shortcut(anything)(pins.shortcut)
+        return app
+
+    def _build(self, app: App) -> SocketModeHandler:
         handler = SocketModeHandler(
             app,
             self._config.app_token or "",
@@ -214,9 +341,16 @@ def _explained() -> Iterator[None]:
         raise SlackError(code) from error
     except FAILURES as error:
         what = str(error).partition("\n")[0][:200]
-        raise UnavailableError(
+        kind = UnavailableError if _never_sent(error) else LostAnswerError
+        raise kind(
             f"Slack cannot be reached: {what}", next="it is tried again by itself"
         ) from error
+
+
+def _never_sent(error: BaseException) -> bool:
+    """Say whether a failed call certainly did nothing: it found no server to talk to."""
+    cause = getattr(error, "reason", error)
+    return isinstance(cause, ConnectionRefusedError | socket.gaierror)
 
 
 def _alive(client: SocketModeClient) -> bool:

@@ -211,3 +211,23 @@ def _move(site: Site, name: str, actor: Actor, word: str, to: ProposalState, why
             ),
         )
         tx.wake(incident, site.clock.now())
+
+
+def ask(site: Site, name: str, actor: Actor, digest: str = "") -> Proposal:
+    """Return the proposal if this person's yes to it would be taken now; approve nothing.
+
+    A refusal is recorded and raised as ``approve`` would.
+    """
+    incident = locate(site, name)
+    with site.store.transaction(incident) as tx:
+        now = refold(tx, incident)
+        proposal = now.proposals[name]
+        over = f"{incident} is resolved; reopen it first" if now.state != "open" else ""
+        refusal = over or _refusal(site, proposal, actor, digest)
+        if refusal:
+            _refuse(tx, now, proposal, actor, refusal)
+    if refusal:
+        raise RefusedError(
+            refusal, where=name, next=f"see 'details {name}'; the fleet was not touched"
+        )
+    return proposal

@@ -46,6 +46,8 @@ KINDS = MappingProxyType(
         "hold.restored": "the value was written again under the approval",
         "hold.released": "a person ended the hold",
         "note.added": "a person's note",
+        "note.pinned": "a message of the chat that a person put into the timeline",
+        "note.struck": "a pin was taken back; it stays in the record, struck",
     }
 )
 

@@ -19,9 +19,9 @@ from starlette.routing import Route
 import bot
 from bot import crash
 from bot.app import App
-from bot.chat.cards import host_row, status_json
 from bot.chat.dispatch import entry_json
 from bot.chat.grammar import VERBS
+from bot.chat.status import host_row, status_json
 from bot.cli import COMMANDS, holdfast
 from bot.config import Config, PersonPart, seconds
 from bot.crash.report import Kind

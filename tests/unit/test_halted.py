@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.chat.cards import proposal_card
 from bot.chat.dispatch import dispatch
 from bot.chat.grammar import parse
+from bot.chat.proposal_cards import proposal_card
 from bot.errors import RefusedError
 from bot.service.report import Report, record
 from bot.timeline.entry import Actor
