@@ -8,6 +8,7 @@ stands between it and the bot's WebSocket and adds frames of its own.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import socket
@@ -30,9 +31,10 @@ ROOT = Path(__file__).resolve().parents[1]
 BINARY = ROOT / ".cache/npm/node_modules" / PACKAGE / "bin/local-slack"
 
 BOT, BOT_USER, ALERT_USER = "xoxb-bot", "U0BOT", "U0ALERT"
+ALERT_BOT = "xoxb-alert"
 ONCALL, COMMANDER, STRANGER = "U01ONCALL", "U02COMMANDER", "U03STRANGER"
 ALERTS, OTHER = "C01ALERTS", "C02OTHER"
-WORKSPACE = {
+WORKSPACE: dict[str, Any] = {
     "workspace": {"name": "Acme", "domain": "acme", "teamId": "T01TEST"},
     "apps": [
         {
@@ -43,7 +45,16 @@ WORKSPACE = {
             "appToken": "xapp-bot",
             "signingSecret": "s3cr3t",
             "mode": "socket",
-        }
+        },
+        {
+            "appId": "A02ALERT",
+            "botUserId": "U0PROM",
+            "botName": "prom",
+            "botToken": ALERT_BOT,
+            "appToken": "xapp-alert",
+            "signingSecret": "other",
+            "mode": "socket",
+        },
     ],
     "users": [
         {"id": ONCALL, "name": "oncall", "real_name": "On-call engineer"},
@@ -85,12 +96,16 @@ def until(look: Callable[[], T], what: str, seconds: float = 30.0) -> T:
 class SlackServer:
     """The server's process, and the hand on its controls."""
 
-    def __init__(self, folder: Path) -> None:
-        self.port = _free_port()
+    def __init__(self, folder: Path, events_url: str = "") -> None:
+        """Start in Socket Mode, or post events to ``events_url``."""
+        self.port = free_port()
         self.relay = Relay(self.port)
         self.api_url = f"http://127.0.0.1:{self.port}/api/"
         self._config = folder / "workspace.yml"
-        self._config.write_text(yaml.safe_dump(WORKSPACE))
+        workspace = copy.deepcopy(WORKSPACE)
+        if events_url:
+            workspace["apps"][0] |= {"mode": "events", "requestUrl": events_url}
+        self._config.write_text(yaml.safe_dump(workspace))
         self._files = folder / "files"
         self._process: subprocess.Popen[bytes] | None = None
         self._http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20)
@@ -128,8 +143,8 @@ class SlackServer:
         except httpx.TransportError:
             return False
 
-    def control(self, name: str, **body: Any) -> dict[str, Any]:
-        found: dict[str, Any] = self._http.post(f"/_control/{name}", json=body).json()
+    def control(self, call: str, /, **body: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self._http.post(f"/_control/{call}", json=body).json()
         return found
 
     def say(self, user: str, text: str, channel: str = ALERTS) -> str:
@@ -346,7 +361,7 @@ def _frame(payload: bytes) -> bytes:
     return b"\x81\x7f" + size.to_bytes(8, "big") + payload
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as door:
         port: int = door.getsockname()[1]
         return port

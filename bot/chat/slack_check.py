@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from bot.chat.slack_manifest import WHY, scopes
 from bot.chat.slack_web import SlackError, Web
@@ -50,11 +51,11 @@ def check(
     if config.alert_channels and not config.alert_bots:
         yield Finding(what="no bot's messages count as alerts", next="set slack.alert_bots")
     for group in groups:
-        yield _tried(f"user group {group}", lambda group=group: _members(web, group))
+        yield _tried(f"user group {group}", partial(_members, web, group))
     for person, user in people.items():
-        yield _tried(f"{person} is {user}", lambda user=user: _person(web, user))
+        yield _tried(f"{person} is {user}", partial(_person, web, user))
     for user in config.invite:
-        yield _tried(f"slack.invite {user}", lambda user=user: _person(web, user))
+        yield _tried(f"slack.invite {user}", partial(_person, web, user))
 
 
 def _bot_token(web: Web, config: SlackPart) -> Generator[Finding, None, set[str] | None]:

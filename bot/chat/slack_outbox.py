@@ -304,6 +304,7 @@ class Outbox:
         """Make the slot's message what it should be."""
         posted = self.site.store.posted(incident)
         old = posted.get(slot)
+        first = old is None or _lost(old, posted)
         if old is not None and _lost(old, posted):
             old = None
         if old is None and (found := self.wire.find(channel, mark, thread)) is not None:
@@ -317,7 +318,7 @@ class Outbox:
             where, ref = self._write(old, slim(ready), channel, thread)
         new = Posted(channel=where, ref=ref, content=ready.content)
         self.site.store.set_posted(incident, slot, new)
-        if slot == "headline" and old is None:
+        if slot == "headline" and first:  # the cards hang on it
             self._looks.pop(incident, None)
 
     def _write(
