@@ -59,14 +59,7 @@ def _block(block: dict[str, Any]) -> Iterator[str]:
     if kind == "header":
         yield from _text(block["text"], 150, plain=True)
     elif kind == "section":
-        fields = block.get("fields", [])
-        if not fields and "text" not in block:
-            yield "an empty section"
-        if "text" in block:
-            yield from _text(block["text"], 3000)
-        yield from [f"{len(fields)} fields"] * (len(fields) > 10)
-        for one in fields:
-            yield from _text(one, 2000)
+        yield from _section(block)
     elif kind == "context":
         yield from ["elements"] * (not 0 < len(block["elements"]) <= 10)
         for one in block["elements"]:
@@ -78,6 +71,17 @@ def _block(block: dict[str, Any]) -> Iterator[str]:
         yield from _input(block["element"])
     elif kind != "divider":
         yield f"type {kind}"
+
+
+def _section(block: dict[str, Any]) -> Iterator[str]:
+    fields = block.get("fields", [])
+    if not fields and "text" not in block:
+        yield "an empty section"
+    if "text" in block:
+        yield from _text(block["text"], 3000)
+    yield from [f"{len(fields)} fields"] * (len(fields) > 10)
+    for one in fields:
+        yield from _text(one, 2000)
 
 
 def _actions(elements: list[dict[str, Any]]) -> Iterator[str]:

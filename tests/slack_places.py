@@ -22,7 +22,6 @@ from urllib.parse import urlencode
 
 import httpx
 import uvicorn
-from websocket import WebSocketTimeoutException, create_connection
 
 from bot.app import App
 from bot.chat.slack_manifest import scopes
@@ -333,20 +332,7 @@ class LocalSlack(Place):
         return time.monotonic() - began
 
     def submit(self, user: str, typed: str = "") -> Any:
-        """Send off as the server's own page does; return what it shows next."""
-        values = {"typed": {"typed": {"type": "plain_text_input", "value": typed}}}
-        ws = create_connection(f"ws://127.0.0.1:{self.server.port}/ui", timeout=5)
-        try:
-            sent = {"t": "view_submit", "user": user, "values": values if typed else {}}
-            ws.send(json.dumps(sent))
-            while True:
-                frame = json.loads(ws.recv())
-                if frame["t"] in {"view", "view_errors"}:
-                    return frame
-        except WebSocketTimeoutException:
-            return None
-        finally:
-            ws.close()
+        return self.server.submit(user, typed)
 
     def told(self, user: str) -> str:
         return "\n".join(self.server.whispers(user))

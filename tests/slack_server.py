@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 import yaml
+from websocket import create_connection
 
 T = TypeVar("T")
 PACKAGE = "local-slack-linux-x64"
@@ -162,6 +163,20 @@ class SlackServer:
         began = time.monotonic()
         self.control("interact", channel=ALERTS, messageTs=message["ts"], user=user, action=action)
         return time.monotonic() - began
+
+    def submit(self, user: str, typed: str = "") -> Any:
+        """Send the open modal off, as the server's page does; return what it shows next."""
+        values = {"typed": {"typed": {"type": "plain_text_input", "value": typed}}}
+        ws = create_connection(f"ws://127.0.0.1:{self.port}/ui", timeout=10)
+        try:
+            sent = {"t": "view_submit", "user": user, "values": values if typed else {}}
+            ws.send(json.dumps(sent))
+            while True:
+                frame = json.loads(ws.recv())
+                if frame["t"] in {"view", "view_errors"}:
+                    return frame
+        finally:
+            ws.close()
 
     def messages(self, channel: str = ALERTS) -> list[dict[str, Any]]:
         found = self._http.get(f"/_control/messages/{channel}").json()["messages"]

@@ -60,7 +60,7 @@ def proposal_card(
         lines=lines,
         code=preview(incident, proposal, limit=200 if full else 6),
         buttons=_buttons(proposal),
-        foot=f"expires {stamp(proposal.expires_at)}"
+        foot=f"expires {stamp(proposal.expires_at)[:16].replace('T', ' ')} UTC"
         if proposal.state is ProposalState.OPEN
         else "",
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.approval.policy import Person
 from bot.chat.card import Card
-from bot.chat.proposal_cards import does, proposal_card, undo
+from bot.chat.proposal_cards import does, listed, proposal_card, undo
 from bot.chat.slack_blocks import Block, blocks, fenced, plain_text, section
 from bot.incident.state import Incident, Proposal
 
@@ -60,7 +60,7 @@ def confirm(proposal: Proposal, asked: Question, line: str, where: Mapping[str, 
         title=f"{proposal.id} · {content['mitigation']['title']}",
         tone="warn",
         fields=(
-            ("Hosts", str(asked.hosts)),
+            ("Hosts", f"{asked.hosts}: {listed(content)}"),
             ("Canary", f"{canary}{waits}; waves of {', '.join(map(str, sizes))}"),
             ("Roll back", undo(content)),
             ("Does", does(content)),

@@ -179,7 +179,7 @@ def _drawn(text: Mapping[str, Any]) -> str:
     shown = html.escape(html.unescape(str(text["text"])))
     if text["type"] == "mrkdwn":
         shown = re.sub(r"```\n?(.*?)\n?```", r"<pre>\1</pre>", shown, flags=re.DOTALL)
-        shown = re.sub(r"&lt;\S+\|([^&]+)&gt;", r"<u>\1</u>", shown)
+        shown = re.sub(r"&lt;http[^|]+\|(.+?)&gt;", r"<u>\1</u>", shown)
         shown = re.sub(r"\*([^*\n]+)\*", r"<b>\1</b>", shown)
     return shown
 
