@@ -85,7 +85,7 @@ class RulePart(_Part):
     name: Name
     when: WhenPart = WhenPart()
     required: int = Field(ge=1)
-    roles: list[Decider] = Field(default_factory=lambda: ["approver", "commander"], min_length=1)
+    roles: list[Decider] = Field(default=["approver", "commander"], min_length=1)
     people: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -119,7 +119,7 @@ class FreezePart(_Part):
     weekly: Annotated[str, AfterValidator(_window)] | None = None
     timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
     excepted: list[Severity] = Field(default_factory=list, alias="except")
-    purposes: list[Purpose] = Field(default_factory=lambda: ["mitigate"], min_length=1)
+    purposes: list[Purpose] = Field(default=["mitigate"], min_length=1)
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -156,7 +156,7 @@ class BreakGlassPart(_Part):
     allowed: bool = True
     people: int = Field(default=2, ge=2)
     delay: Duration = 900.0
-    roles: list[Role] = Field(default_factory=lambda: ["approver", "commander"], min_length=1)
+    roles: list[Role] = Field(default=["approver", "commander"], min_length=1)
 
 
 class ApprovalPart(_Part):

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.approval.policy import Person, Tally, tally
+from bot.chat import alarm
 from bot.chat.card import Button, Card
 from bot.clock import stamp
 from bot.incident.cascade import measure, outcomes
@@ -42,6 +43,7 @@ def headline(incident: Incident, now: datetime, lives: Sequence[Progress] = ()) 
     proposal = incident.current
     if proposal is not None:
         fields.append(("Proposal", f"{proposal.id} {word(incident, proposal)}{_why(proposal)}"))
+        fields += alarm.field(proposal)
     if incident.requests and not incident.requests[-1].settled:
         waiting = incident.requests[-1].waiting
         said = f"{waiting}; probing again until a host with the knob answers" if waiting else ""
@@ -91,6 +93,8 @@ def next_steps(incident: Incident) -> tuple[str, ...]:
 
 def _runbook(incident: Incident) -> str:
     match = incident.match
+    if match is None and incident.signature is None:
+        return f"none, it was declared by hand: propose {incident.id} RUNBOOK"
     if match is None:
         return "matching"
     if match.get("no_knob"):
@@ -176,8 +180,11 @@ def proposal_card(
         ("Risk", f"{content['mitigation']['risk']}. {content['mitigation']['residual']}".strip()),
         ("Undo", _undo(content)),
         ("Approvals", _approvals(proposal, count)),
+        *alarm.field(proposal, people),
         ("Digest", proposal.digest[:12]),
     ]
+    if full:
+        fields.append(("Who counts", "\n".join(count.lines)))
     if full and proposal.waves:
         fields.append(("Output", f"in the state directory: {', '.join(outputs(proposal))}"))
     if overridden := content["mitigation"]["overridden"]:

@@ -13,6 +13,7 @@ FUNCTION, MODULE, KIND, WORD = 100, 30, 10, 4
 LEAST = 14
 """A lower score is chance: the same kind of crash and one word."""
 MOST = 5
+NOBODY = Incident(id="")
 PLAIN = frozenset({"at", "in", "on", "the", "of", "to", "for", "is", "a", "bug", "kernel", "and"})
 
 
@@ -26,7 +27,7 @@ class Recalled:
     done: str
 
 
-def recall(this: Incident, others: Iterable[Incident], words: str = "") -> list[Recalled]:
+def recall(this: Incident | None, others: Iterable[Incident], words: str = "") -> list[Recalled]:
     """Return the incidents most like ``this`` (or like ``words``, if given), best first.
 
     The same guilty function says most, on whatever kernel and at whatever site; then its module,
@@ -34,9 +35,9 @@ def recall(this: Incident, others: Iterable[Incident], words: str = "") -> list[
     """
     found = []
     for other in others:
-        if other.id == this.id:
+        if this is not None and other.id == this.id:
             continue
-        score, why = _alike(this, other, words)
+        score, why = _alike(this or NOBODY, other, words)
         if score >= LEAST:
             found.append(Recalled(incident=other, score=score, why=why, done=done(other)))
     return sorted(found, key=lambda one: (-one.score, one.incident.id))[:MOST]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from bot.errors import BadInputError, NotFoundError
 from bot.service.site import Site, allow, refold
 from bot.timeline.entry import Actor, Draft
@@ -9,21 +11,27 @@ from bot.timeline.entry import Actor, Draft
 LONGEST = 4000
 
 
-def pin(
-    site: Site,
-    incident: str,
-    text: str,
-    actor: Actor,
-    *,
-    key: str = "",
-    author: str = "",
-    at: str = "",
-    link: str = "",
-) -> str:
-    """Put words into the timeline. ``key`` names their source: pinned again, it is one entry.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where pinned words are from. ``key`` tells the same message from another one.
 
-    ``author``, ``at`` (RFC 3339, UTC) and ``link`` are those of the original; without them the
-    words are the actor's own. What was struck is pinned anew.
+    ``author`` said them, ``at`` is when (RFC 3339, UTC), ``link`` leads there.
+    """
+
+    key: str = ""
+    author: str = ""
+    at: str = ""
+    link: str = ""
+
+
+OWN = Source()
+"""The words are those of whoever pins them."""
+
+
+def pin(site: Site, incident: str, text: str, actor: Actor, source: Source = OWN) -> str:
+    """Put words into the timeline. Pinned again from the same source, they are one entry.
+
+    What was struck is pinned anew.
     """
     allow(site, actor, "pin")
     words = text.strip()[:LONGEST]
@@ -32,10 +40,11 @@ def pin(
     with site.store.transaction(incident) as tx:
         now = refold(tx, incident)
         number = now.seq + 1
-        mark = key or str(number)
+        mark = source.key or str(number)
         if mark in now.pins:
             return f"pinned in {incident} already"
-        by = f" (by {author}{f', {at}' if at else ''})" if author else ""
+        when = f", {source.at}" if source.at else ""
+        by = f" (by {source.author}{when})" if source.author else ""
         tx.append(
             incident,
             Draft(
@@ -43,7 +52,13 @@ def pin(
                 kind="note.pinned",
                 text=f"📌 {words}{by}",
                 actor=actor,
-                data={"pin": mark, "text": words, "author": author, "at": at, "link": link},
+                data={
+                    "pin": mark,
+                    "text": words,
+                    "author": source.author,
+                    "at": source.at,
+                    "link": source.link,
+                },
             ),
         )
     return f"pinned in {incident}"
