@@ -79,20 +79,24 @@ class Disk(Sources):
 
 
 class Turns:
-    """The baton: the deeds wait here for their turn, and one is chosen at random."""
+    """The baton: whoever has it moves, and hands it to one that is chosen at random."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._mine = threading.local()
-        self._back = threading.Semaphore(0)
+        self._gates: dict[str, threading.Semaphore] = {}
+        self._over = threading.Semaphore(0)
         self.step = 0
 
     def pause(self) -> None:
-        """Give the baton back until this deed is chosen again. Outside of a deed: go on."""
-        gate: threading.Semaphore | None = getattr(self._mine, "gate", None)
-        if gate is not None:
-            self._back.release()
-            gate.acquire()
+        """Hand the baton on, and wait until it is back. Outside of a deed: go on."""
+        if (name := self.deed) == "-":
+            return
+        self.step += 1
+        chosen = self._rng.choice(list(self._gates))
+        if chosen != name:
+            self._gates[chosen].release()
+            self._gates[name].acquire()
 
     @property
     def deed(self) -> str:
@@ -101,36 +105,28 @@ class Turns:
 
     def run(self, deeds: list[tuple[str, Callable[[], None]]]) -> None:
         """Let the deeds run, interleaved, to their ends."""
-        gates: dict[int, threading.Semaphore] = {}
-        threads = []
-        for number, (name, deed) in enumerate(deeds):
-            gates[number] = threading.Semaphore(0)
-            threads.append(
-                threading.Thread(target=self._begin, args=(number, name, deed, gates), daemon=True)
-            )
-            threads[-1].start()
-        while gates:
-            self.step += 1
-            chosen = self._rng.choice(list(gates))
-            gates[chosen].release()
-            self._back.acquire()
+        self._gates = {name: threading.Semaphore(0) for name, _ in deeds}
+        threads = [
+            threading.Thread(target=self._begin, args=(name, deed), daemon=True)
+            for name, deed in deeds
+        ]
+        for thread in threads:
+            thread.start()
+        self._gates[self._rng.choice(list(self._gates))].release()
+        self._over.acquire()
         for thread in threads:
             thread.join()
 
-    def _begin(
-        self,
-        number: int,
-        name: str,
-        deed: Callable[[], None],
-        gates: dict[int, threading.Semaphore],
-    ) -> None:
-        self._mine.gate, self._mine.name = gates[number], name
-        gates[number].acquire()
+    def _begin(self, name: str, deed: Callable[[], None]) -> None:
+        self._mine.name = name
+        self._gates[name].acquire()
         try:
             deed()
         finally:
-            del gates[number]
-            self._back.release()
+            del self._gates[name]
+            self.step += 1
+            left = list(self._gates)
+            (self._gates[self._rng.choice(left)] if left else self._over).release()
 
 
 class Tx:
@@ -300,7 +296,7 @@ class World:
         rng = self.rng
         made: list[tuple[str, Callable[[], None]]] = []
         menu = ["approve"] * 7 + ["look"] * 5 + ["supervise"] * 3 + ["glass"] * 2
-        menu += ["reject", "abort", "edit", "jump", "jump", "severity", "restart", "pause", "wild"]
+        menu += ["reject", "reject", "abort", "abort", "edit", "jump", "jump", "severity", "restart", "pause", "wild"]
         for number in range(rng.randint(3, 8)):
             kind, place = rng.choice(menu), rng.randrange(2)
             name = f"{number}.{kind}.{place}"
