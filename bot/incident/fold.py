@@ -458,14 +458,6 @@ def _end_authority(incident: Incident, proposal: str, why: str) -> None:
             incident.hold.state = "released"
 
 
-def _pinned(incident: Incident, entry: Entry) -> None:
-    incident.pins[entry.data["pin"]] = entry.seq
-
-
-def _struck(incident: Incident, entry: Entry) -> None:
-    incident.pins.pop(entry.data["pin"], None)
-
-
 STEPS: Mapping[str, Step] = MappingProxyType(
     {
         "incident.opened": _opened,
@@ -506,7 +498,5 @@ STEPS: Mapping[str, Step] = MappingProxyType(
         "hold.drifted": _drifted,
         "hold.restored": _restored,
         "hold.released": _released,
-        "note.pinned": _pinned,
-        "note.struck": _struck,
     }
 )

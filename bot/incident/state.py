@@ -317,8 +317,6 @@ class Incident:
     proposals: dict[str, Proposal] = field(default_factory=dict)
     failed_runs: dict[str, str] = field(default_factory=dict)
     hold: Hold = field(default_factory=Hold)
-    pins: dict[str, int] = field(default_factory=dict)
-    """What is pinned and was not struck: the pin's key and its entry's number."""
     seq: int = 0
 
     @property

@@ -40,6 +40,27 @@ def approve(site: Site, name: str, actor: Actor, digest: str = "") -> str:
     return f"{name}: {count.sentence}; still needed: {count.missing}"
 
 
+def ask(site: Site, name: str, actor: Actor, digest: str = "") -> Proposal:
+    """Return the proposal if this person's yes to it would be taken now; approve nothing.
+
+    A refusal is recorded and raised as ``approve`` would.
+    """
+    incident = locate(site, name)
+    reread(site, [actor.id], VERBS["approve"])
+    with site.store.transaction(incident) as tx:
+        now = refold(tx, incident)
+        proposal = now.proposals[name]
+        uncounted = _uncounted(site, proposal, actor)
+        refusal = misread(proposal, digest) or uncounted or _refusal(site, now, proposal, actor)
+        if refusal:
+            refuse(tx, now, proposal, actor, refusal, uncounted=refusal == uncounted)
+    if refusal:
+        raise RefusedError(
+            refusal, where=name, next=f"see 'details {name}'; the fleet was not touched"
+        )
+    return proposal
+
+
 def misread(proposal: Proposal, digest: str) -> str:
     """Return why a digest that a person named is not this proposal's; '' if it is, or none was."""
     if digest and not proposal.digest.startswith(digest.removeprefix("sha256:").lower()):

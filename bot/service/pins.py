@@ -1,85 +1,56 @@
-"""Pins: words from elsewhere that belong into the record, with who said them, when and where."""
+"""Messages of the chat that people put into the timeline, and take back."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from bot.errors import BadInputError, NotFoundError
-from bot.service.site import Site, allow, refold
+from bot.service.site import Site, allow
 from bot.timeline.entry import Actor, Draft
 
-LONGEST = 4000
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Where pinned words are from. ``key`` tells the same message from another one.
-
-    ``author`` said them, ``at`` is when (RFC 3339, UTC), ``link`` leads there.
-    """
-
-    key: str = ""
-    author: str = ""
-    at: str = ""
-    link: str = ""
-
-
-OWN = Source()
-"""The words are those of whoever pins them."""
-
-
-def pin(site: Site, incident: str, text: str, actor: Actor, source: Source = OWN) -> str:
-    """Put words into the timeline. Pinned again from the same source, they are one entry.
-
-    What was struck is pinned anew.
-    """
-    allow(site, actor, "pin")
-    words = text.strip()[:LONGEST]
-    if not words:
-        raise BadInputError("there is nothing to pin", next="pin INC-1 what is worth keeping")
+def pin(  # noqa: PLR0913 - what a message is
+    site: Site,
+    incident: str,
+    text: str,
+    actor: Actor,
+    *,
+    key: str = "",
+    author: str = "",
+    at: str = "",
+    link: str = "",
+) -> str:
+    """Put a message into the timeline, once a key until it is struck."""
+    allow(site, actor, "note")
     with site.store.transaction(incident) as tx:
-        now = refold(tx, incident)
-        number = now.seq + 1
-        mark = source.key or str(number)
-        if mark in now.pins:
-            return f"pinned in {incident} already"
-        when = f", {source.at}" if source.at else ""
-        by = f" (by {source.author}{when})" if source.author else ""
-        tx.append(
-            incident,
-            Draft(
-                key=f"pinned.{mark}.{number}",
-                kind="note.pinned",
-                text=f"📌 {words}{by}",
-                actor=actor,
-                data={
-                    "pin": mark,
-                    "text": words,
-                    "author": source.author,
-                    "at": source.at,
-                    "link": source.link,
-                },
-            ),
+        entries = tx.entries(incident)
+        last = [e for e in entries if e.kind in {"note.pinned", "note.struck"}]
+        mine = [e for e in last if e.data.get("key") == key]
+        if key and mine and mine[-1].kind == "note.pinned":
+            return f"it is in the timeline of {incident} already"
+        data = {"key": key, "author": author, "at": at, "link": link}
+        draft = Draft(
+            key=f"pinned.{key}.{len(entries) + 1}",
+            kind="note.pinned",
+            text=text,
+            actor=actor,
+            data=data,
         )
-    return f"pinned in {incident}"
+        tx.append(incident, draft)
+    return f"pinned to the timeline of {incident}"
 
 
 def unpin(site: Site, incident: str, key: str, actor: Actor, why: str = "") -> str:
-    """Strike a pin; both entries stay in the record."""
-    allow(site, actor, "pin")
+    """Strike a pinned message; the entry stays."""
+    allow(site, actor, "note")
     with site.store.transaction(incident) as tx:
-        now = refold(tx, incident)
-        if key not in now.pins:
-            raise NotFoundError(f"{incident} has no such pin", next=f"see 'timeline {incident}'")
-        said = f": {why}" if why else ""
-        tx.append(
-            incident,
-            Draft(
-                key=f"struck.{key}.{now.seq + 1}",
-                kind="note.struck",
-                text=f"{actor.name} struck the pin of entry {now.pins[key]}{said}",
-                actor=actor,
-                data={"pin": key, "entry": now.pins[key]},
-            ),
+        entries = tx.entries(incident)
+        mine = [e for e in entries if e.data.get("key") == key]
+        if not mine or mine[-1].kind != "note.pinned":
+            return f"it is not in the timeline of {incident}"
+        draft = Draft(
+            key=f"struck.{key}.{len(entries) + 1}",
+            kind="note.struck",
+            text=f"struck: {mine[-1].text}",
+            actor=actor,
+            data={"key": key, "why": why},
         )
-    return f"the pin is struck in {incident}; the record keeps both"
+        tx.append(incident, draft)
+    return f"struck from the timeline of {incident}"

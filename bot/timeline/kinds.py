@@ -48,7 +48,7 @@ KINDS = MappingProxyType(
         "hold.restored": "the value was written again under the approval",
         "hold.released": "a person ended the hold",
         "note.added": "a person's note",
-        "note.pinned": "a message or text was pinned: its words, author, time and link",
+        "note.pinned": "a message of the chat that a person put into the timeline",
         "note.struck": "a pin was taken back; it stays in the record, struck",
     }
 )

@@ -33,6 +33,7 @@ from bot.service.site import Site, load
 from bot.store import ledger
 from bot.store.sqlite import Sqlite
 from bot.store.store import SqlStore
+from bot.timeline import chain
 from bot.timeline.chain import verify
 from bot.timeline.entry import Actor, Draft, Entry
 from bot.worker import Worker
@@ -151,7 +152,8 @@ class Paused(SqlStore):
         self.clock = Clock(BEGIN)
         dialect = Sqlite(make_url(f"sqlite:///{file}"), self.clock)
         super().__init__(dialect, secret=SECRET, clock=self.clock)
-        self._turns, self._log = Turns(random.Random(0)), []
+        self._turns = Turns(random.Random(0))
+        self._log: list[Any] = []
 
     def begin(self, clock: Clock, turns: Turns, log: list[Any]) -> None:
         """Serve another world; what was compiled for the database stays."""
@@ -217,7 +219,7 @@ class Arena:
         made = next(e for e in reversed(entries) if e.kind == "proposal.made")
         self.digest = str(made.data["digest"])
         # The same few payloads are read a thousand times: parsing them is most of a world's time.
-        self._unpack, ledger.unpack = ledger.unpack, lru_cache(1000)(ledger.unpack)
+        vars(ledger)["unpack"] = lru_cache(1000)(chain.unpack)
 
     def _prepare(self, place: Path) -> Path:
         """Make the template: what the bot proposed, or what somebody asked for in its place."""
@@ -251,7 +253,7 @@ class Arena:
 
     def close(self) -> None:
         """Close everything and put back what was patched."""
-        ledger.unpack = self._unpack
+        vars(ledger)["unpack"] = chain.unpack
         for store in self.stores:
             store.close()
         self._template.close()
@@ -296,7 +298,19 @@ class World:
         rng = self.rng
         made: list[tuple[str, Callable[[], None]]] = []
         menu = ["approve"] * 7 + ["look"] * 5 + ["supervise"] * 3 + ["glass"] * 2
-        menu += ["reject", "reject", "abort", "abort", "edit", "jump", "jump", "severity", "restart", "pause", "wild"]
+        menu += [
+            "reject",
+            "reject",
+            "abort",
+            "abort",
+            "edit",
+            "jump",
+            "jump",
+            "severity",
+            "restart",
+            "pause",
+            "wild",
+        ]
         for number in range(rng.randint(3, 8)):
             kind, place = rng.choice(menu), rng.randrange(2)
             name = f"{number}.{kind}.{place}"
@@ -322,7 +336,7 @@ class World:
         return {
             "look": lambda: self._look(place, name),
             "supervise": lambda: self._supervise(place),
-            "edit": lambda: self._edit(),
+            "edit": self._edit,
             "jump": lambda: self.clocks[place].sleep(jump),
             "restart": lambda: self._restart(place, name),
         }[kind]
@@ -453,7 +467,9 @@ class World:
         if stamp(start.at) >= made.data["content"]["expires_at"]:
             found.append(f"{name} started at {start.at} after its expiry")
         look, _, _ = next(row for row in self.log if row[2].id == start.id)
-        made_step = next(step for _, step, e in self.log if e.id == made.id) if name != self.name else 0
+        made_step = (
+            next(step for _, step, e in self.log if e.id == made.id) if name != self.name else 0
+        )
         begun = self.begun.get(look, self.turns.step)
         if any(made_step < edit < begun for edit in self.edited):
             found.append(f"{name} started although its playbook was edited before the look began")

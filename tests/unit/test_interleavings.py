@@ -44,7 +44,9 @@ def test_in_any_order_only_what_was_approved_is_carried_out_and_only_once(chunk:
                 faults[f"seed {seed}: {fault}"] += 1
             if SOAK and number % 500 == 499:
                 pace = (time.monotonic() - began) / (number + 1)
-                print(f"chunk {chunk}: {number + 1} orders, {len(faults)} faults, {pace:.3f} s each")
+                print(
+                    f"chunk {chunk}: {number + 1} orders, {len(faults)} faults, {pace:.3f} s each"
+                )
     finally:
         arena.close()
     assert not faults
