@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bot.approval.rules import glass_of
 from bot.incident.state import (
     QUIET,
     Host,
@@ -113,6 +114,8 @@ def due(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo) ->
     current = incident.current
     if current is not None and current.state in {ProposalState.OPEN, ProposalState.APPROVED}:
         waits += [current.expires_at, now + timedelta(seconds=5)]
+        if rule := glass_of(current.content):
+            waits += [one.at + timedelta(seconds=rule.delay) for one in current.glass]
     authorised = [p for p in incident.rollouts if not p.authority_ended]
     for rollout in incident.rollouts:
         doubtful = _in_doubt(incident, rollout)
@@ -202,13 +205,23 @@ def _advance(
     if proposal.state in {ProposalState.OPEN, ProposalState.APPROVED}:
         if now >= proposal.expires_at:
             return [Action(verb="expire", proposal=proposal.id)]
-        verb = "start" if proposal.state is ProposalState.APPROVED else "review"
-        return [Action(verb=verb, proposal=proposal.id)]
+        if proposal.state is ProposalState.APPROVED:
+            return [Action(verb="start", proposal=proposal.id)]
+        verbs = ["glass", "review"] if _glass_due(proposal, now) else ["review"]
+        return [Action(verb=verb, proposal=proposal.id) for verb in verbs]
     if proposal.state is ProposalState.RUNNING:
         return _roll(incident, proposal, runs, now)
     if proposal.state is ProposalState.DONE and _wants_hold(incident, proposal):
         return [Action(verb="hold", proposal=proposal.id)]
     return []
+
+
+def _glass_due(proposal: Proposal, now: datetime) -> bool:
+    """Say whether the delay of somebody's break-glass is over; who counts is seen to later."""
+    rule = glass_of(proposal.content)
+    return rule is not None and any(
+        now >= one.at + timedelta(seconds=rule.delay) for one in proposal.glass
+    )
 
 
 def _wants_hold(incident: Incident, proposal: Proposal) -> bool:

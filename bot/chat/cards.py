@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from bot.chat import alarm
 from bot.chat.card import Card
 from bot.chat.proposal_cards import said, why_of, word
 from bot.incident.cascade import measure, outcomes
@@ -32,6 +33,7 @@ def headline(
     proposal = incident.current
     if proposal is not None:
         fields.append(("Proposal", f"{proposal.id} {word(incident, proposal)}{why_of(proposal)}"))
+        fields += alarm.field(proposal)
     if incident.requests and not incident.requests[-1].settled:
         waiting = incident.requests[-1].waiting
         said = f"{waiting}; probing again until a host with the knob answers" if waiting else ""
@@ -83,6 +85,8 @@ def next_steps(incident: Incident) -> tuple[str, ...]:
 
 def _runbook(incident: Incident) -> str:
     match = incident.match
+    if match is None and incident.signature is None:
+        return f"none, it was declared by hand: propose {incident.id} RUNBOOK"
     if match is None:
         return "matching"
     if match.get("no_knob"):

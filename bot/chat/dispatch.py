@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
 from bot import postmortem
 from bot.approval.policy import VERBS as POLICY
-from bot.chat import cards, proposal_cards, status
+from bot.chat import cards, proposal_cards, status, verbs
 from bot.chat.card import Card, Reply
-from bot.chat.grammar import VERBS, Command
+from bot.chat.context import completed
+from bot.chat.grammar import Command
 from bot.clock import stamp
-from bot.errors import BadInputError, NotFoundError, RefusedError
+from bot.errors import BadInputError, RefusedError
 from bot.incident.state import Incident, Outcome, Proposal
 from bot.service import approve, people, progress, request
 from bot.service.knowledge import find
@@ -25,50 +27,13 @@ ANONYMOUS = Actor(id="", name="anonymous", via="http")
 
 
 def dispatch(site: Site, command: Command, actor: Actor, context: str = "") -> Reply:
-    """Run the command. ``context`` is the incident of the channel or thread, if there is one."""
+    """Run the command. ``context`` is the incident or proposal in focus, if there is one."""
     if command.verb.writes and not actor.id:
         raise RefusedError(
             f"{command.verb.name} needs to know who you are",
             next="set HOLDFAST_TOKEN ('holdfast token create YOU' prints one); nothing was changed",
         )
-    if command.verb.wants and not command.subject:
-        command = Command(
-            verb=command.verb,
-            subject=_default(site, command.verb.wants, context),
-            words=command.words,
-            rest=command.rest,
-            options=command.options,
-        )
-    return HANDLERS[command.verb.name](site, command, actor)
-
-
-def _default(site: Site, wants: str, context: str) -> str:
-    """Find the incident or proposal that is meant; ask when it is not clear."""
-    rows = [row for row in site.store.incidents() if row.open]
-    names = [context] if context else [row.id for row in rows]
-    if wants == "incident":
-        if len(names) == 1:
-            return names[0]
-        if not names:
-            raise NotFoundError("there is no open incident", next="see 'incidents'")
-        raise BadInputError("which incident?", next=f"name one of {', '.join(names)}")
-    live = [
-        p.id
-        for name in names
-        for p in load(site, name).proposals.values()
-        if p.state.value in {"open", "approved", "running", "paused", "halted"}
-    ]
-    if len(live) == 1:
-        return live[0]
-    if not live:
-        raise NotFoundError("there is no open proposal", next="name one (P-1) or see 'status'")
-    raise BadInputError("which proposal?", next=f"name one of {', '.join(live)}")
-
-
-def _help(_site: Site, _command: Command, _actor: Actor) -> Reply:
-    rows = [f"{v.usage:<44} {v.help}" for v in VERBS.values()]
-    data = [{"verb": v.name, "usage": v.usage, "help": v.help} for v in VERBS.values()]
-    return Reply(card=Card(title="What can be said", code="\n".join(rows)), data=data)
+    return HANDLERS[command.verb.name](site, completed(site, command, context), actor)
 
 
 def _incidents(site: Site, _command: Command, _actor: Actor) -> Reply:
@@ -102,9 +67,9 @@ def _hosts(site: Site, command: Command, _actor: Actor) -> Reply:
     wanted = command.rest.strip().lower().replace("-", "_").replace(" ", "_")
     known = {o.value for o in Outcome} | {"down", ""}
     if wanted not in known:
-        raise BadInputError(
-            f"{wanted!r} is no outcome", next=f"use {', '.join(sorted(known - {''}))}"
-        )
+        near = get_close_matches(wanted, known - {""}, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"use {', '.join(sorted(known - {''}))}"
+        raise BadInputError(f"{wanted!r} is no outcome", next=hint)
     chosen = [
         h
         for h in sorted(incident.hosts.values(), key=lambda h: h.name)
@@ -285,10 +250,15 @@ def _who(site: Site, _command: Command, actor: Actor) -> Reply:
 
 HANDLERS: Mapping[str, Handler] = MappingProxyType(
     {
-        "help": _help,
+        "help": verbs.help_,
         "incidents": _incidents,
         "status": _status,
         "hosts": _hosts,
+        "match": verbs.match,
+        "recall": verbs.recall,
+        "declare": verbs.declare,
+        "pin": verbs.pin,
+        "break-glass": verbs.break_glass,
         "propose": _propose,
         "details": _details,
         "approve": _approve,

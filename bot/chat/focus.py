@@ -12,7 +12,7 @@ def in_focus(store: Store, channel: str, thread: str | None) -> str:
             if at.channel != channel:
                 continue
             if thread and at.ref == thread:
-                return row.id
+                return slot.removeprefix("proposal.") if slot.startswith("proposal.") else row.id
             if slot == "channel" and at.ref == "own":
                 return row.id
     return ""

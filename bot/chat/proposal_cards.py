@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.approval.policy import Person, Tally, may, tally
+from bot.chat import alarm
 from bot.chat.card import Button, Card
 from bot.clock import stamp
 from bot.incident.state import Exposure, Incident, Outcome, Proposal, ProposalState
@@ -42,8 +43,11 @@ def proposal_card(
         ("Undo", undo(content)),
         ("Approvals", _approvals(proposal, count)),
         *_may_approve(proposal, count, people),
+        *alarm.field(proposal, people),
         ("Digest", proposal.digest[:12]),
     ]
+    if full:
+        fields.append(("Who counts", "\n".join(count.lines)))
     if full and proposal.waves:
         fields.append(("Output", f"in the state directory: {', '.join(outputs(proposal))}"))
     if overridden := content["mitigation"]["overridden"]:

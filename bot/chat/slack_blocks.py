@@ -148,9 +148,10 @@ def _actions(buttons: Sequence[Button]) -> list[Block]:
     elements: list[Mapping[str, Any]] = []
     for button in buttons:
         verb = button.line.partition(" ")[0]
-        action = f"holdfast:{verb}"
-        if len(button.line) > VALUE or any(e["action_id"] == action for e in elements):
+        if len(button.line) > VALUE:
             continue
+        same = sum(1 for e in elements if e["action_id"].partition(".")[0] == f"holdfast:{verb}")
+        action = f"holdfast:{verb}" + (f".{same + 1}" if same else "")
         style = {"style": button.style} if button.style in {"primary", "danger"} else {}
         elements.append(
             {

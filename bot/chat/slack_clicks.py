@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.chat import slack_modals as modals
-from bot.chat.card import Card
+from bot.chat.card import Card, sorry
 from bot.chat.grammar import Command, parse
 from bot.chat.slack_blocks import Block
 from bot.chat.slack_pins import Pins
-from bot.chat.slack_talk import BUTTON, Ack, Event, Talk, press, say, sorry
+from bot.chat.slack_talk import BUTTON, Ack, Event, Talk, press, say
 from bot.errors import BadInputError, HoldfastError, NotFoundError
 from bot.incident.state import Incident, Proposal
 from bot.service import approve
@@ -32,6 +32,7 @@ class Clicks:
         """Carry out the line of a pressed button; ask before an approval, show details."""
         action, user = body["actions"][0], str(body["user"]["id"])
         name, line = str(action.get("action_id")), str(action.get("value") or "")
+        name = name.partition(".")[0]  # of several buttons with one verb each has a number
         told = Ack(ack)
         try:
             if name in {f"{BUTTON}approve", f"{BUTTON}details"}:

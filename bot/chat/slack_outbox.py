@@ -13,13 +13,17 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
+from bot.chat.catchup import summary
 from bot.chat.slack_blocks import Message, message, slim
-from bot.chat.slack_notices import Notice, notices
+from bot.chat.slack_errands import Errands
+from bot.chat.slack_notices import notices
 from bot.chat.slack_queue import Job, Queue, Urgency
-from bot.chat.slack_rooms import OWN, ROOM, THREAD, Home, bring, furnish, home, make
-from bot.chat.slack_slots import INVITED, PINNED, Slot, guests, mark_of, slots
-from bot.chat.slack_web import NOT_THERE, LostAnswerError, SlackError, ThrottledError, Web
+from bot.chat.slack_rooms import OWN, ROOM, THREAD, Home, home
+from bot.chat.slack_slots import Slot, mark_of, slots
+from bot.chat.slack_web import NOT_THERE, SlackError, ThrottledError, Web
+from bot.clock import stamp
 from bot.config import SlackPart
 from bot.errors import HoldfastError
 from bot.incident.fold import fold
@@ -36,6 +40,8 @@ REFRESH = 30.0
 """Seconds after which an open incident is looked at without news: its counts age."""
 PROGRESS = 2.0
 """The same while one of its runs goes on: so often its progress is shown."""
+OUTAGE = 30.0
+"""Seconds of silence after which there is a summary when Slack is back."""
 LEASE, RENEW = 45.0, 10.0
 LOCK = "outbox of the chat"
 DRAIN = 3.0
@@ -78,9 +84,18 @@ class Outbox:
     _owner: str = field(default_factory=lambda: f"chat.{uuid.uuid4().hex}")
     _led: float = -RENEW
     _away: float | None = None
+    _errands: Errands = field(init=False)
 
     def __post_init__(self) -> None:
         self._queue.pace = self.pace
+        self._errands = Errands(
+            store=self.site.store,
+            wire=self.wire,
+            config=self.config,
+            site=self.site,
+            people=self.people,
+            page_url=self.page_url,
+        )
 
     @property
     def channel(self) -> str:
@@ -177,9 +192,7 @@ class Outbox:
             and ROOM not in posted
             and "headline" not in posted
         ):
-            self._put(
-                row.id, ROOM, "", Urgency.APPROVAL, lambda: self._make_room(incident, entries)
-            )
+            self._put(row.id, ROOM, "", Urgency.APPROVAL, lambda: self._move_in(incident, entries))
             return
         place = home(posted.get(ROOM), self.channel)
         known = old is not None and old.seq == incident.seq
@@ -191,11 +204,17 @@ class Outbox:
         if not row.open:
             return
         if place.own:
-            self._want_furniture(incident, posted, place)
-        for notice in notices(
-            incident, entries, posted, self.site.clock.now(), self.config.status_every
-        ):
-            self._want_told(row.id, notice, posted, place)
+            for slot_name, run in self._errands.furniture(incident, posted, place):
+                self._put(row.id, slot_name, place.channel, Urgency.NEWS, run)
+        every = self.config.status_every
+        for notice in notices(incident, entries, posted, self.site.clock.now(), every):
+            if user := self.people.get(notice.person):  # who has no Slack id reads it elsewhere
+                run = self._errands.tell(incident.id, notice, user, posted, place)
+                self._put(row.id, notice.slot, f"@{user}", Urgency.PRIVATE, run)
+
+    def _move_in(self, incident: Incident, entries: Sequence[Entry]) -> None:
+        self._errands.make_room(incident, mark_of(ROOM, entries))
+        self._looks.pop(incident.id, None)
 
     def _put(
         self, incident: str, slot: str, channel: str, urgency: Urgency, run: Callable[[], None]
@@ -267,11 +286,26 @@ class Outbox:
         self._troubled(f"{job.key[0]}: {error}")
 
     def _reached(self) -> None:
-        """Note that Slack answers; if it was away, try at once what waits."""
-        if self._away is not None:
-            gone, self._away = time.monotonic() - self._away, None
-            self._queue.retry()
-            self.back(gone)
+        """Note that Slack answers; if it was away, try at once what waits, and sum it up."""
+        if self._away is None:
+            return
+        gone, self._away = time.monotonic() - self._away, None
+        self._queue.retry()
+        self.back(gone)
+        if gone >= OUTAGE:
+            back = self.site.clock.now()
+            since = back - timedelta(seconds=gone)
+            self._put("", "summary", self.channel, Urgency.NEWS, lambda: self._sum_up(since, back))
+
+    def _sum_up(self, since: datetime, back: datetime) -> None:
+        """Post the one summary of an outage."""
+        rows = self.site.store.incidents()
+        card = summary([self.site.store.entries(row.id) for row in rows], since, back)
+        if card is None:
+            return
+        mark = f"summary@{stamp(back)}"
+        if self.wire.find(self.channel, mark, None) is None:
+            self.wire.post(self.channel, message(card, mark=mark, link=self.page_url), None)
 
     def _troubled(self, trouble: str) -> None:
         if trouble != self.trouble:
@@ -327,73 +361,6 @@ class Outbox:
         if old is not None and self.wire.update(old.channel, old.ref, ready):
             return old.channel, old.ref
         return self.wire.post(channel, ready, thread)
-
-    def _make_room(self, incident: Incident, entries: Sequence[Entry]) -> None:
-        me = str(self.wire.whoami().get("user_id") or "")
-        mark = mark_of(ROOM, entries)
-        made = make(self.wire, incident, me, mark, self.config.channel_prefix)
-        if made.ref == OWN:
-            link = f"{self.page_url.rstrip('/')}/incidents/{incident.id}"
-            furnish(self.wire, made, incident, link, mark)
-        self.site.store.set_posted(incident.id, ROOM, made)
-        self._looks.pop(incident.id, None)
-
-    def _want_furniture(
-        self, incident: Incident, posted: Mapping[str, Posted], place: Home
-    ) -> None:
-        """Pin the headline of an incident's own channel, and invite who has to be there."""
-        head, store = posted["headline"], self.site.store
-        if PINNED not in posted:
-
-            def pin() -> None:
-                try:
-                    self.wire.pin(head.channel, head.ref)
-                except SlackError as error:
-                    log.info("a headline is not pinned", extra={"error": str(error)})
-                store.set_posted(incident.id, PINNED, head)
-
-            self._put(incident.id, PINNED, place.channel, Urgency.NEWS, pin)
-        wanted = guests(self.site, incident, self.config.invite, self.people)
-        invited = set(posted[INVITED].content.split()) if INVITED in posted else set()
-        if new := [user for user in wanted if user not in invited]:
-
-            def invite() -> None:
-                at = Posted(channel=place.channel, ref=OWN, content="")
-                bring(self.wire, at, new)
-                told = " ".join(sorted({*invited, *new}))
-                store.set_posted(
-                    incident.id, INVITED, Posted(channel=at.channel, ref=OWN, content=told)
-                )
-
-            self._put(incident.id, INVITED, place.channel, Urgency.APPROVAL, invite)
-
-    def _want_told(
-        self, incident: str, notice: Notice, posted: Mapping[str, Posted], place: Home
-    ) -> None:
-        """Queue what one person is told. Who has no Slack id reads it elsewhere."""
-        user = self.people.get(notice.person)
-        if user is None:
-            return
-        old = posted.get(notice.slot)
-        head = posted["headline"]
-
-        def tell() -> None:
-            # Nobody can look up later whether it was said, so it is recorded before: an answer
-            # that is lost does not make it be said twice.
-            store = self.site.store
-            new = Posted(channel=head.channel, ref=user, content=notice.content)
-            store.set_posted(incident, notice.slot, new)
-            try:
-                thread = None if place.own else head.ref
-                self.wire.whisper(head.channel, user, message(notice.card), thread)
-            except LostAnswerError:
-                raise
-            except HoldfastError:
-                again = old or Posted(channel=head.channel, ref=user, content="")
-                store.set_posted(incident, notice.slot, again)
-                raise
-
-        self._put(incident, notice.slot, f"@{user}", Urgency.PRIVATE, tell)
 
 
 def _lost(old: Posted, posted: Mapping[str, Posted]) -> bool:

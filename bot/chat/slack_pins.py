@@ -12,9 +12,9 @@ from typing import Any
 from bot import crash
 from bot.chat import slack_files
 from bot.chat import slack_modals as modals
-from bot.chat.card import Card
+from bot.chat.card import Card, sorry
 from bot.chat.focus import in_focus
-from bot.chat.slack_talk import Ack, Event, Talk, sorry
+from bot.chat.slack_talk import Ack, Event, Talk
 from bot.chat.slack_text import message_text
 from bot.clock import stamp
 from bot.crash.show import lines

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot.approval.policy import may
+from bot.chat.alarm import glass_card
 from bot.chat.card import Card
 from bot.chat.cards import headline
 from bot.chat.proposal_cards import proposal_card
@@ -57,6 +58,10 @@ def slots(  # noqa: PLR0913 - all that a message is made from
         if name in posted or (row.open and _matters(incident, proposal)):
             card = proposal_card(incident, proposal, site.people)
             yield Slot(name=name, card=card, urgency=Urgency.APPROVAL)
+        glass = glass_card(incident, proposal, site.people)
+        name = f"glass.{proposal.id}"
+        if glass is not None and (name in posted or row.open):
+            yield Slot(name=name, card=glass, urgency=Urgency.APPROVAL)
     if place.own and (row.open or POINTER in posted):
         yield Slot(name=POINTER, card=_pointer(incident), urgency=Urgency.NEWS, common=True)
 

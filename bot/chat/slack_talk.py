@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from bot.chat import slack_files
 from bot.chat.address import spoken
-from bot.chat.card import Card
+from bot.chat.card import Card, sorry
 from bot.chat.dispatch import dispatch
 from bot.chat.focus import in_focus
 from bot.chat.grammar import VERBS, parse
@@ -205,7 +205,7 @@ def say(site: Site, line: str, actor: Actor, about: str = "") -> Card:
 def press(site: Site, action: str, line: str, actor: Actor) -> Card:
     """Carry out the line of a pressed button, if it is one of the bot's own."""
     verb = line.partition(" ")[0]
-    if not verb or action != f"{BUTTON}{verb}":
+    if not verb or action.partition(".")[0] != f"{BUTTON}{verb}":
         return sorry(
             BadInputError(
                 "this button is not known here; nothing was done",
@@ -213,10 +213,3 @@ def press(site: Site, action: str, line: str, actor: Actor) -> Card:
             )
         )
     return say(site, line, actor)
-
-
-def sorry(error: HoldfastError) -> Card:
-    """Return an error as a card."""
-    where = f"{error.where}: " if error.where else ""
-    lines = (f"Next: {error.next}",) if error.next else ()
-    return Card(title=f"{where}{error.what}", tone="bad", lines=lines)

@@ -43,4 +43,6 @@ def _doors(app: App) -> list[ChatDoor]:
         return []
     door = importlib.import_module("bot.chat.slack").SlackDoor
     known, url = app.sources.known, app.config.url
-    return [door(app.site, app.identities, slack, known=known, page_url=url)]
+    made = door(app.site, app.identities, slack, known=known, page_url=url)
+    app.roster.reader = getattr(made, "group_members", None)
+    return [made]
