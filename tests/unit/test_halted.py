@@ -53,7 +53,6 @@ def test_a_halt_says_why_and_offers_three_ways(night: Night):
         "Continue": "resume P-1",
         "Roll back": "rollback P-1",
         "Abort": "abort P-1",
-        "Details": "details P-1",
     }
 
 
