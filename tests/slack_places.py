@@ -415,6 +415,7 @@ def _seed() -> dict[str, Any]:
     ours = [scope for scope in scopes() if scope != "usergroups:read"]
     bot = {"app_id": "A01APP", "client_id": "1.2", "bot_id": "B0BOT", "bot_user_id": "U0BOT"}
     person = ["chat:write", "channels:history", "reactions:write", "channels:read"]
+    person.append("channels:manage")
     return {
         "team": {"name": "Acme", "domain": "acme"},
         "signing_secret": SECRET,

@@ -153,6 +153,13 @@ class SlackServer:
         said = self.control("message", channel=channel, user=user, text=text)
         return str(said["message"]["ts"])
 
+    def upload(self, user: str, name: str, text: str, channel: str = ALERTS) -> None:
+        """Share a file as a person."""
+        file = {"file": (name, text.encode(), "text/plain")}
+        data = {"channel": channel, "user": user}
+        answer = self._http.post("/_control/upload", data=data, files=file)
+        assert answer.status_code == 200, answer.text
+
     def command(self, user: str, text: str, channel: str = ALERTS) -> None:
         self.control("command", channel=channel, user=user, command="/incident", text=text)
 

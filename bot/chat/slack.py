@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import logging
 import re
-import socket
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
+from urllib.parse import parse_qsl
 
 from slack_bolt import App
 from slack_bolt.adapter.socket_mode.websocket_client import SocketModeHandler
-from slack_bolt.error import BoltError
 from slack_bolt.request import BoltRequest
-from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.signature import SignatureVerifier
+from slack_sdk.socket_mode.client import BaseSocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.socket_mode.websocket_client import SocketModeClient
-from slack_sdk.webhook import WebhookClient
-from websocket import WebSocketApp, WebSocketException, setdefaulttimeout
+from websocket import WebSocketApp, setdefaulttimeout
 
 from bot.chat.identity import Identities
-from bot.chat.slack_check import Finding
-from bot.chat.slack_check import check as look
+from bot.chat.slack_call import TIMEOUT, WebCall, explained
 from bot.chat.slack_clicks import Clicks
-from bot.chat.slack_fetch import Seen, fetch
+from bot.chat.slack_fetch import Seen
 from bot.chat.slack_outbox import Outbox
 from bot.chat.slack_pins import Pins
 from bot.chat.slack_replay import replay
-from bot.chat.slack_talk import Talk
-from bot.chat.slack_web import LostAnswerError, SlackError, ThrottledError, Web
+from bot.chat.slack_talk import Ack, Talk
+from bot.chat.slack_web import Web
 from bot.config import SlackPart
 from bot.errors import HoldfastError, NotFoundError, RefusedError, UnavailableError
 from bot.fleet.inventory import Inventory
@@ -39,84 +37,20 @@ from bot.service.site import Site
 
 log = logging.getLogger(__name__)
 
-LISTENERS = 128
-"""So many commands are at work at once: each waits for the database and for Slack, not for us."""
-TIMEOUT = 10
+LISTENERS = 24
+COMMANDS = 4
+"""So many slash commands are at work at once; the others wait, acknowledged. More would not be
+done sooner: they would only keep the interpreter from the threads that acknowledge."""
+SWITCH = 0.001
+"""Seconds after which the interpreter looks at another thread: acknowledging is short work."""
+PATIENCE = 2.5
+"""Seconds for which Slack's own request is kept waiting for an acknowledgement."""
 OPENING = 3.0
 PING = 2.0
 SILENT = 5.0
 FIRST_RETRY, LAST_RETRY = 0.25, 2.0
 ASK = 5.0
 """Seconds between two looks whether Slack answers, where it comes by HTTP."""
-READS = frozenset(
-    {
-        "conversations.list",
-        "conversations.info",
-        "conversations.history",
-        "conversations.replies",
-        "users.info",
-        "usergroups.list",
-        "usergroups.users.list",
-        "chat.getPermalink",
-    }
-)
-"""Methods that are asked by GET: they take no JSON."""
-FAILURES = (SlackClientError, BoltError, WebSocketException, OSError, ValueError)
-
-
-class WebCall:
-    """Calls Slack's Web API once: a post whose answer was lost is looked for, not repeated."""
-
-    def __init__(self, config: SlackPart) -> None:
-        self._config = config
-        self.client = self.make(config.bot_token)
-
-    def make(self, token: str | None) -> WebClient:
-        """Return a client for one of the two tokens."""
-        url = self._config.api_url.rstrip("/") + "/"
-        return WebClient(
-            token=token,
-            base_url=url,
-            timeout=TIMEOUT,
-            retry_handlers=[],
-            logger=log.getChild("sdk"),
-        )
-
-    def __call__(self, method: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return Slack's answer to ``method``."""
-        with _explained():
-            if method in READS:
-                found = self.client.api_call(method, http_verb="GET", params=dict(args))
-            else:
-                found = self.client.api_call(method, json=dict(args))
-        data = found.data if isinstance(found.data, dict) else {}
-        if method == "auth.test":
-            scopes = {k.lower(): v for k, v in found.headers.items()}.get("x-oauth-scopes", "")
-            return {**data, "scopes": scopes}
-        return data
-
-    def respond(self, url: str, args: Mapping[str, Any]) -> None:
-        """Post to the URL that came with a command or a click."""
-        client = WebhookClient(url, timeout=TIMEOUT, retry_handlers=[], logger=log.getChild("sdk"))
-        with _explained():
-            sent = client.send_dict(dict(args))
-        if sent.status_code != 200:
-            raise UnavailableError(f"Slack says {sent.body[:100]}", next="it is said otherwise")
-
-    def download(self, url: str, most: int) -> bytes:
-        """Fetch a file with the bot's token, which no other host than Slack's is shown."""
-        return fetch(url, most, token=self._config.bot_token or "", api_url=self._config.api_url)
-
-
-def check(config: SlackPart, people: Mapping[str, str], groups: Sequence[str]) -> list[Finding]:
-    """Look whether Slack lets the bot do what is configured."""
-    call = WebCall(config)
-
-    def open_socket() -> None:
-        with _explained():
-            call.make(config.app_token).apps_connections_open(app_token=config.app_token or "")
-
-    return list(look(Web(call=call), config, people, groups, open_socket))
 
 
 class SlackDoor:
@@ -138,6 +72,7 @@ class SlackDoor:
         self._talk = Talk(site=site, identities=identities, config=config, known=known, surface=web)
         self._stop, self._taken_in = threading.Event(), threading.Event()
         self._pool: ThreadPoolExecutor | None = None
+        self._commands: ThreadPoolExecutor | None = None
         self._app: App | None = None
         self._handler: SocketModeHandler | None = None
         self._seen = Seen()
@@ -162,7 +97,9 @@ class SlackDoor:
     def start(self) -> None:
         """Connect in the background, for as long as it takes."""
         setdefaulttimeout(TIMEOUT)  # opening a socket must end; the library has no other place
+        sys.setswitchinterval(SWITCH)
         self._pool = ThreadPoolExecutor(LISTENERS, thread_name_prefix="slack.listener")
+        self._commands = ThreadPoolExecutor(COMMANDS, thread_name_prefix="slack.command")
         self._link.start()
         if self._outbox.channel:
             self._sender.start()
@@ -172,8 +109,9 @@ class SlackDoor:
         self._stop.set()
         if self._handler is not None:
             self._handler.client.socket_mode_request_listeners.clear()
-        if self._pool is not None:
-            self._pool.shutdown(wait=True)
+        for pool in (self._pool, self._commands):
+            if pool is not None:
+                pool.shutdown(wait=True)
         self._taken_in.set()
         for thread in (self._link, self._sender):
             if thread.ident is not None:
@@ -212,10 +150,33 @@ class SlackDoor:
         if not self._seen.first(lower["x-slack-signature"]):
             raise RefusedError("this request came before", next="nothing was done again")
         text = body.decode("utf-8", "replace")
+        form = dict(parse_qsl(text)) if "urlencoded" in lower.get("content-type", "") else {}
+        if "command" in form:
+            done = threading.Event()
+            self._command(form, lambda **_: done.set())
+            done.wait(PATIENCE)
+            return 200, {}, ""
         asked = BoltRequest(body=text, headers={k: [v] for k, v in lower.items()})
         answer = app.dispatch(asked)
         said = {name: values[0] for name, values in answer.headers.items()}
         return answer.status, said, answer.body
+
+    def _command(self, command: Mapping[str, Any], ack: Callable[..., Any]) -> None:
+        """Let a slash command be carried out; a question is acknowledged before."""
+        told = Ack(ack)
+        if not self._talk.writes(str(command.get("text") or "")):
+            told.now()  # nothing has to be durable
+        if self._commands is not None:
+            self._commands.submit(self._talk.command, told, command)
+
+    def _receive(self, client: BaseSocketModeClient, request: SocketModeRequest) -> None:
+        """Take what comes by the socket: commands at once, the rest by way of Bolt."""
+        if request.type != "slash_commands":
+            if self._handler is not None:
+                self._handler.handle(cast("SocketModeClient", client), request)
+            return
+        response = SocketModeResponse(envelope_id=request.envelope_id)
+        self._command(request.payload, lambda **_: client.send_socket_mode_response(response))
 
     def _connected(self) -> bool:
         if self.mode == "http":
@@ -227,7 +188,7 @@ class SlackDoor:
         try:
             while not self._stop.is_set():
                 try:
-                    with _explained():
+                    with explained():
                         self._connect_once()
                     if not self._caught_up:
                         replay(self._talk, self._web, self._own)
@@ -291,7 +252,6 @@ class SlackDoor:
         for kind in ("reaction_added", "reaction_removed"):
             app.event(kind, middleware=[pins.react])(_nothing)
         app.event(anything)(_nothing)
-        app.command(anything)(self._talk.command)
         app.action(anything)(clicks.click)
         app.view(anything)(clicks.submit)
         app.shortcut(anything)(pins.shortcut)
@@ -307,6 +267,7 @@ class SlackDoor:
         )
         # This thread reconnects: the library's own way waits long and fills the log meanwhile.
         client = handler.client
+        client.socket_mode_request_listeners[:] = [self._receive]
         client.default_auto_reconnect_enabled = False
         client.connect_to_new_endpoint = self._renew  # type: ignore[method-assign]
         return handler
@@ -327,30 +288,6 @@ class SlackDoor:
             if _alive(client) or self._stop.wait(0.05):
                 return
         raise UnavailableError("Slack did not open the socket", next="it is tried again by itself")
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn the library's errors into ours."""
-    try:
-        yield
-    except SlackApiError as error:
-        code = str(error.response.get("error", "?"))
-        if code == "ratelimited" or error.response.status_code == 429:
-            raise ThrottledError(float(error.response.headers.get("Retry-After", 30))) from error
-        raise SlackError(code) from error
-    except FAILURES as error:
-        what = str(error).partition("\n")[0][:200]
-        kind = UnavailableError if _never_sent(error) else LostAnswerError
-        raise kind(
-            f"Slack cannot be reached: {what}", next="it is tried again by itself"
-        ) from error
-
-
-def _never_sent(error: BaseException) -> bool:
-    """Say whether a failed call certainly did nothing: it found no server to talk to."""
-    cause = getattr(error, "reason", error)
-    return isinstance(cause, ConnectionRefusedError | socket.gaierror)
 
 
 def _alive(client: SocketModeClient) -> bool:

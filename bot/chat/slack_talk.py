@@ -146,15 +146,11 @@ class Talk:
         with self.site.store.transaction("intake") as tx:
             return tx.alert(key, None) is None
 
-    def command(self, ack: Callable[[], Any], command: Event) -> None:
-        """Carry out a slash command."""
+    def command(self, told: Ack, command: Event) -> None:
+        """Carry out a slash command; it is acknowledged when what it changes is durable."""
         user, channel = str(command["user_id"]), str(command.get("channel_id") or "")
-        told = Ack(ack)
         try:
-            line = str(command.get("text") or "")
-            if not self.writes(line):
-                told.now()  # nothing has to be durable before a question is acknowledged
-            card = self.say(line, user, channel, None)
+            card = self.say(str(command.get("text") or ""), user, channel, None)
         finally:
             told.now()
         self.tell(card, command, channel or user, user)

@@ -58,7 +58,7 @@ def check(ctx: click.Context) -> int:
     config = configuration(ctx)
     people = {key: part.slack for key, part in config.people.items() if part.slack}
     groups = [name for names in config.groups.values() for name in names]
-    findings = importlib.import_module("bot.chat.slack").check(config.slack, people, groups)
+    findings = importlib.import_module("bot.chat.slack_call").check(config.slack, people, groups)
     for one in findings:
         click.echo(f"{'ok  ' if one.ok else 'MEND'} {one.what}")
         if not one.ok:

@@ -296,3 +296,14 @@ class _Forgetful:
 
     def posted(self, incident: str) -> dict[str, Any]:
         return {}
+
+
+def test_an_alert_in_a_snippet_is_read_to_its_end(
+    site: Site, server: SlackServer, connected: SlackDoor
+) -> None:
+    noise = "".join(f"[{n}.0] usb 1-1: new device number {n}\n" for n in range(4000))
+    server.upload(ALERT_USER, "console.txt", f"host: web-01\n{noise}{OOPS}")
+    until(site.store.incidents, "the incident is opened")
+    (alert,) = (e for e in site.store.entries("INC-1") if e.kind == "alert.received")
+    assert alert.data["crash"]["function"] == "tcp_estats_update_mss"
+    assert alert.data["host"] == "web-01"
