@@ -13,6 +13,7 @@ import pytest
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
+from bot.chat.client import Client
 from bot.chat.complete import Words
 from bot.chat.console import LOCAL
 from bot.chat.news import AWAY, News
@@ -34,93 +35,94 @@ def served(tmp_path: Path) -> Iterator[Served]:
     night.close()
 
 
-def terminal(served: Served, tmp_path: Path, who: str, *words: str) -> pexpect.spawn:
-    """Start the console of a person in a terminal of 80 by 24."""
-    env = {
-        **os.environ,
-        "HOLDFAST_URL": served.url,
-        "HOLDFAST_TOKEN": served.tokens[who],
-        "XDG_STATE_HOME": str(tmp_path / "state"),
-        "TERM": "xterm",
-        "PROMPT_TOOLKIT_NO_CPR": "1",
-    }
-    command = ["-W", "ignore", "-m", "bot", "chat", *words]
-    child = pexpect.spawn(
-        sys.executable,
-        command,
-        env=env,
-        dimensions=(24, 80),
-        encoding="utf-8",
-        timeout=PATIENCE,
-    )
-    child.expect("Ctrl-D leaves")
-    return child
+class Terminal:
+    """The console of a person in a terminal of 80 by 24, which says where its cursor is."""
+
+    def __init__(self, served: Served, tmp_path: Path, who: str, *words: str) -> None:
+        env = {
+            **os.environ,
+            "HOLDFAST_URL": served.url,
+            "HOLDFAST_TOKEN": served.tokens[who],
+            "XDG_STATE_HOME": str(tmp_path / "state"),
+            "TERM": "xterm",
+        }
+        self.seen = ""
+        self._child = pexpect.spawn(
+            sys.executable,
+            ["-W", "ignore", "-m", "bot", "chat", *words],
+            env=env,
+            dimensions=(24, 80),
+            encoding="utf-8",
+            timeout=PATIENCE,
+        )
+
+    def shows(self, *patterns: str) -> None:
+        """Wait until these were shown, in this order."""
+        for pattern in patterns:
+            while self._child.expect([WHERE, pattern]) == 0:
+                self.seen += self._child.before or ""
+                self._child.send("\x1b[1;1R")
+            self.seen += f"{self._child.before or ''}{self._child.after}"
+
+    def type(self, text: str) -> None:
+        self._child.send(text)
+
+    def leave(self) -> None:
+        """End the input, and wait for the end."""
+        self._child.sendeof()
+        while self._child.expect([WHERE, pexpect.EOF]) == 0:
+            self._child.send("\x1b[1;1R")
+        self._child.close()
+
+
+WHERE = r"\x1b\[6n"
 
 
 def test_a_commander_works_in_a_terminal(served: Served, tmp_path: Path):
     """Completion, a card, an approval, news of others, progress, history: one sitting."""
-    child = terminal(served, tmp_path, "dana")
-    child.expect("holdfast> ")
-    child.expect("P-1 open 0 of 1")  # the line at the bottom
-    child.send("stat\t\r")  # Tab completes
-    child.expect("Next: approve P-1")
-    child.send("focus INC-1\r")
-    child.expect("INC-1> ")
-    child.send("hosts owned\r")
-    child.expect("did you mean 'owed'")
-    child.send("note it smells of smoke\r")
-    child.expect("noted in INC-1")
-    child.expect("· INC-1 it smells of smoke")  # as everybody else's news
-    child.send("approve\r")
-    child.expect("1 of 1: one counted")
+    mine = Terminal(served, tmp_path, "dana")
+    mine.shows(
+        "Ctrl-D leaves", "holdfast>", "P-1 open 0 of 1"
+    )  # the last is the line at the bottom
+    mine.type("stat\t")
+    mine.shows("us")  # Tab completes
+    mine.type("\r")
+    mine.shows("Next: approve P-1")
+    mine.type("focus INC-1\r")
+    mine.shows("INC-1>")
+    mine.type("hosts owned\r")
+    mine.shows("did you mean 'owed'")
+    mine.type("note it smells of smoke\r")
+    mine.shows("noted in INC-1", "· INC-1 it smells of smoke")  # as everybody else's news
+    mine.type("approve\r")
+    mine.shows("1 of 1: one counted")
     served.night.go(lambda: served.night.state() == "done")
-    child.expect("· INC-1 .*started")
-    child.expect("P-1 done.* 3 verified")
-    child.sendeof()
-    child.expect(pexpect.EOF)
-    child.close()
+    mine.shows("· INC-1 .*started", "P-1 done.* 3 verified")
+    mine.leave()
     kept = tmp_path / "state" / "holdfast" / "history"
     assert "+note it smells of smoke" in kept.read_text()
     assert kept.stat().st_mode & 0o077 == 0
+    rows = re.split(r"[\r\n]+", ANSI.sub("", mine.seen.partition("Next: approve P-1")[0]))
+    assert max(len(row.rstrip()) for row in rows) <= 80  # no line of a card is wider
 
-    again = terminal(served, tmp_path, "dana", "INC-1")
-    again.expect("INC-1> ")
-    again.send("\x1b[A\x1b[A")  # up, up: history outlives the process
-    again.expect("note it smells of smoke")
-    again.sendintr()
-    again.sendeof()
-    again.expect(pexpect.EOF)
-    again.close()
+    again = Terminal(served, tmp_path, "dana", "INC-1")
+    again.shows("INC-1>")
+    again.type("\x1b[A\x1b[A")  # up, up: history outlives the process
+    again.shows("note it smells of smoke")
+    again.type("\x03")
+    again.leave()
 
 
 def test_an_unclear_command_is_answered_by_a_number(served: Served, tmp_path: Path):
     with served.client("dana") as client:
         client.say(["declare", "logins", "fail"])
-    child = terminal(served, tmp_path, "dana")
-    child.expect("holdfast> ")
-    child.send("severity sev1\r")
-    child.expect("which incident")
-    child.expect("1  severity INC-2 sev1")
-    child.expect("2  severity INC-1 sev1")
-    child.send("2\r")
-    child.expect("INC-1 is sev1")
-    child.sendeof()
-    child.expect(pexpect.EOF)
-    child.close()
-
-
-def test_no_line_of_a_card_is_wider_than_the_terminal(served: Served, tmp_path: Path):
-    child = terminal(served, tmp_path, "dana", "INC-1")
-    child.expect("INC-1> ")
-    child.send("details\r")
-    child.expect("Who counts")
-    child.send("quit\r")
-    child.expect(pexpect.EOF)
-    shown = ANSI.sub("", child.before or "")
-    rows = [row for row in re.split(r"[\r\n]+", shown) if row.strip() and "INC-1>" not in row]
-    assert rows
-    assert max(len(row.rstrip()) for row in rows) <= 80
-    child.close()
+    mine = Terminal(served, tmp_path, "dana")
+    mine.shows("holdfast>")
+    mine.type("severity sev1\r")
+    mine.shows("which incident", "1  severity INC-2 sev1", "2  severity INC-1 sev1")
+    mine.type("2\r")
+    mine.shows("INC-1 is sev1")
+    mine.leave()
 
 
 @pytest.mark.parametrize(
@@ -141,10 +143,11 @@ def test_no_line_of_a_card_is_wider_than_the_terminal(served: Served, tmp_path: 
         ("xyzzy ", []),
     ],
 )
-def test_completion_knows_the_grammar(served: Served, typed: str, offered: list[str]):
-    with served.client() as client:
-        news = News(client)
-        news.fetch()
+def test_completion_knows_the_grammar(typed: str, offered: list[str]):
+    news = News(Client("http://127.0.0.1:1"))
+    news.incidents = [{"id": "INC-1", "title": "BUG", "state": "open"}]
+    news.status = {"INC-1": {"proposals": [{"id": "P-1", "state": "open"}]}}
+    news.people = ["alex", "dana"]
     words = Words(news, LOCAL).get_completions(Document(typed), CompleteEvent())
     assert [one.text for one in words] == offered
 
