@@ -54,8 +54,8 @@ def test_help_of_a_slip_asks_back(night: Night):
 
 def test_an_incident_is_declared_by_hand_and_worked_on(night: Night):
     reply = say(night, "declare logins  fail --severity 2", EVE)
-    assert reply.data["incident"] == "INC-2"  # type: ignore[call-overload]
-    assert say(night, "status INC-2").data["severity"] == "sev2"  # type: ignore[call-overload]
+    assert reply.data["incident"] == "INC-2"
+    assert say(night, "status INC-2").data["severity"] == "sev2"
     card = say(night, "status INC-2").card
     assert "declared by hand: propose INC-2 RUNBOOK" in dict(card.fields)["Runbook"]
     night.worker.look("INC-2")
@@ -91,7 +91,7 @@ def test_recall_finds_the_same_function_and_says_what_was_done(night: Night):
     say(night, "resolve INC-1")
     night.crash("b")
     reply = say(night, "recall INC-2")
-    assert reply.data[0]["incident"] == "INC-1"  # type: ignore[index]
+    assert reply.data[0]["incident"] == "INC-1"
     assert "function tcp_estats_update_mss" in reply.card.code
     assert "(done)" in reply.card.code
     assert "3 verified" in reply.card.code
@@ -121,7 +121,7 @@ def test_assign_takes_either_order_and_me_and_asks_back(night: Night):
 
 
 def test_one_open_incident_needs_no_name(night: Night):
-    assert say(night, "status").data["id"] == "INC-1"  # type: ignore[call-overload]
+    assert say(night, "status").data["id"] == "INC-1"
 
 
 def test_between_two_it_asks_and_the_answers_are_whole_commands(night: Night):
@@ -135,12 +135,12 @@ def test_between_two_it_asks_and_the_answers_are_whole_commands(night: Night):
     assert [b.line for b in sorry(found.value).buttons] == list(found.value.choices)
     for line in found.value.choices:
         assert parse(line).rest == "it is quoted"
-    assert say(night, "status", context="INC-2").data["id"] == "INC-2"  # type: ignore[call-overload]
+    assert say(night, "status", context="INC-2").data["id"] == "INC-2"
 
 
 def test_in_the_thread_of_a_proposal_it_is_that_one(night: Night):
-    assert say(night, "details", context="P-1").data["id"] == "P-1"  # type: ignore[call-overload]
-    assert say(night, "status", context="P-1").data["id"] == "INC-1"  # type: ignore[call-overload]
+    assert say(night, "details", context="P-1").data["id"] == "P-1"
+    assert say(night, "status", context="P-1").data["id"] == "INC-1"
 
 
 def test_only_a_proposal_in_a_fitting_state_is_meant(night: Night):
@@ -148,7 +148,7 @@ def test_only_a_proposal_in_a_fitting_state_is_meant(night: Night):
     night.go(lambda: night.state() == "done")
     assert "preparing the rollback of P-1" in say(night, "rollback").card.title
     night.go(lambda: "P-2" in night.incident.proposals)
-    assert say(night, "details").data["id"] == "P-2"  # type: ignore[call-overload]
+    assert say(night, "details").data["id"] == "P-2"
     say(night, "declare another one")
     with pytest.raises(NotFoundError, match="no open proposal"):
         say(night, "pause", context="INC-2")
