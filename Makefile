@@ -51,11 +51,11 @@ bench-rollout: $(READY)
 	@.ci/system test
 	$(BIN)/python -m bench.rollout $(SIZES)
 
-# The long counts, once: kills of the bot at random moments, aborts.
+# The long counts, once: kills of the bot at random moments, aborts, orders of approvals.
 soak: $(READY)
 	@.ci/system test
 	@.ci/npm-install
-	HOLDFAST_SOAK=1 .ci/test tests/acceptance
+	HOLDFAST_SOAK=1 .ci/test tests/acceptance tests/unit/test_interleavings.py tests/contract/test_rivals.py
 
 # Write the pinned requirements anew; no registry's address gets into the file.
 lock: $(READY)

@@ -1,4 +1,4 @@
-"""The Slack door: Socket Mode or signed HTTP in, Web API out. Only here Slack's libraries are known."""
+"""The Slack door: Socket Mode or signed HTTP in; with ``slack_call`` all that knows Slack's libraries."""
 
 from __future__ import annotations
 
