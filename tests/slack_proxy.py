@@ -51,6 +51,7 @@ class FaultProxy:
         self.away = False
         self._plans: dict[str, list[Fault]] = defaultdict(list)
         self._always: dict[str, Fault] = {}
+        self._done: dict[str, int] = defaultdict(int)
         self._lock = threading.Lock()
         outer = self
 
@@ -81,6 +82,7 @@ class FaultProxy:
         """Forget plans and calls."""
         with self._lock:
             self.calls, self._plans, self._always = [], defaultdict(list), {}
+            self._done = defaultdict(int)
             self.groups, self.scopes, self.away = {}, "", False
 
     def plan(self, method: str, *faults: Fault) -> None:
@@ -97,6 +99,11 @@ class FaultProxy:
         """Return the arguments of every call of a method, oldest first."""
         with self._lock:
             return [call.args for call in self.calls if call.method == method]
+
+    def done(self, method: str) -> int:
+        """Return how many calls of a method have been answered."""
+        with self._lock:
+            return self._done[method]
 
     def _serve(self, asked: BaseHTTPRequestHandler) -> None:
         body = asked.rfile.read(int(asked.headers.get("content-length") or 0))
@@ -118,6 +125,8 @@ class FaultProxy:
             _say(asked, self._group(method, args))
         else:
             self._pass(asked, body, lost=fault is not None)
+        with self._lock:
+            self._done[method] += 1
 
     def _fail(self, asked: BaseHTTPRequestHandler, fault: Fault) -> None:
         if fault.kind == "ratelimited":

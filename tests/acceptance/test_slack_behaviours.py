@@ -270,7 +270,7 @@ def test_4_of_many_clicks_one_approves_and_the_losers_are_told(
     assert labels(shown) == ["Approve", "Reject", "Details"]
     together(*[lambda: place.click(place.commander, shown, "Approve")] * 3)
     assert "approval.given" not in kinds(site)  # a click asks; only the modal approves
-    until(lambda: place.proxy.made("views.open"), "the question is asked")
+    until(lambda: place.proxy.done("views.open") == 3, "the question is asked")
     together(*[lambda: place.submit(place.commander)] * 2)
     (given,) = (e for e in site.store.entries("INC-1") if e.kind == "approval.given")
     assert (given.actor.id, given.actor.via) == ("kim", "slack")
@@ -295,12 +295,12 @@ def test_5_only_who_may_approves_and_it_is_checked_at_the_click_and_at_the_modal
     until(lambda: "unknown person" in place.told(place.stranger), "by id, not by name")
     assert place.proxy.made("views.open") == []
     place.click(place.commander, shown, "Approve")
-    until(lambda: place.proxy.made("views.open"), "the question is asked")
+    until(lambda: place.proxy.done("views.open"), "the question is asked")
     place.submit(place.oncall)  # another person sends the form off
     assert "approval.given" not in kinds(site)
     assert kinds(site).count("approval.refused") == 3
     place.click(place.commander, shown, "Approve")
-    until(lambda: len(place.proxy.made("views.open")) == 2, "the question is asked again")
+    until(lambda: place.proxy.done("views.open") == 2, "the question is asked again")
     place.submit(place.commander)
     until(lambda: "approval.given" in kinds(site), "it is approved")
 
@@ -475,7 +475,7 @@ def test_roles_groups_and_the_modal_that_wants_the_number_typed(site: Site, plac
         assert found.group_members("@sre-approvers") == {place.commander}
         opened(site, place)
         place.click(place.commander, card(site, place), "Approve")
-        until(lambda: place.proxy.made("views.open"), "the question is asked")
+        until(lambda: place.proxy.done("views.open"), "the question is asked")
         answer = json.dumps(place.submit(place.commander, "3"))
         assert "It is 10 hosts" in answer
         assert load(site, "INC-1").proposals["P-1"].state == "open"
