@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENCLAVE := $(BIN)/python -m bot.demo.enclave
 
-.PHONY: demo test check soak bench-crash bench-match bench-progress bench-rollout bench-serve bench-store lock clean
+.PHONY: demo test check soak bench-crash bench-match bench-progress bench-rollout bench-serve bench-slack bench-store lock clean
 
 demo: $(READY)
 	@.ci/system demo
@@ -50,6 +50,12 @@ bench-store: $(READY)
 bench-rollout: $(READY)
 	@.ci/system test
 	$(BIN)/python -m bench.rollout $(SIZES)
+
+# 100 commands at once while 20 rollouts run, and how soon a cut connection is back.
+bench-slack: $(READY)
+	@.ci/npm-install
+	$(BIN)/python -m bot.demo.enclave $(BIN)/python -m bench.slack socket
+	$(BIN)/python -m bot.demo.enclave $(BIN)/python -m bench.slack http
 
 # The long counts, once: kills of the bot at random moments, aborts, orders of approvals.
 soak: $(READY)
