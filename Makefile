@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENCLAVE := $(BIN)/python -m bot.demo.enclave
 
-.PHONY: demo test check types lint soak bench-abort bench-crash bench-match bench-progress bench-rollout bench-serve bench-store lock clean
+.PHONY: demo test check types lint soak bench-abort bench-crash bench-match bench-progress bench-rollout bench-serve bench-slack bench-store lock clean
 
 demo: $(READY)
 	@.ci/system demo
@@ -62,16 +62,23 @@ bench-rollout: $(READY)
 	@.ci/system test
 	$(BIN)/python -m bench.rollout $(SIZES)
 
-# The long counts, once: 200 kills at random moments and 100 aborts, then nights. LOG=FILE gets the figures.
+# The long counts, once: 200 kills at random moments, 100 aborts, nights, orders of approvals. LOG=FILE gets the figures.
 LOG ?= .cache/soak.log
 SOAK := $(addprefix tests/acceptance/test_,chaos.py kills.py intake.py) \
-  $(addprefix tests/unit/test_,rollout_properties.py worker.py)
+  $(addprefix tests/unit/test_,rollout_properties.py worker.py interleavings.py) tests/contract/test_rivals.py
 soak: $(READY)
 	@.ci/system test
 	@mkdir -p $(dir $(LOG))
 	HOLDFAST_SOAK=1 HOLDFAST_SOAK_LOG=$(abspath $(LOG)) HOLDFAST_TEST_WORKERS=2 \
 	  .ci/test $(SOAK)
 	$(BIN)/python -m bench.soak $(LOG)
+
+# 100 commands at once while 20 rollouts run, and how soon a cut connection is back.
+bench-slack: $(READY)
+	@.ci/npm-install
+	$(BIN)/python -m bot.demo.enclave $(BIN)/python -m bench.slack socket
+	$(BIN)/python -m bot.demo.enclave $(BIN)/python -m bench.slack http
+
 
 # Write the pinned requirements anew; no registry's address gets into the file.
 lock: $(READY)

@@ -13,6 +13,7 @@ from bot.clock import SystemClock
 from bot.config import Config
 from bot.decide import Tempo
 from bot.runner.sources import DiskSources, secret
+from bot.service.roster import Roster
 from bot.service.site import Site
 from bot.store import open_store
 from bot.worker import Launcher, Worker, wake_all
@@ -30,6 +31,7 @@ class App:
     site: Site
     sources: DiskSources
     identities: Identities
+    roster: Roster
     key: bytes
 
     def close(self) -> None:
@@ -43,21 +45,29 @@ def build(config: Config) -> App:
     key = secret(config.state_dir / "timeline.key")
     store = open_store(config.database.url, secret=key, clock=clock)
     sources = DiskSources(config, clock)
+    slack = {part.slack: key for key, part in config.people.items() if part.slack}
+    roster = Roster(config.persons, slack, config.groups, clock)
     site = Site(
         store=store,
         clock=clock,
         sources=sources,
-        people=config.persons,
+        people=roster,
         tempo=Tempo(retry_first=config.retry.first, retry_max=config.retry.max),
-        required=config.approvals.required,
+        policy=config.approvals.policy,
         expiry=config.approvals.expiry,
         hold_interval=config.hold.interval,
         prometheus_url=config.gate.prometheus_url,
         host_labels=config.intake.host_labels,
     )
-    slack = {part.slack: key for key, part in config.people.items() if part.slack}
     identities = Identities(store=store, people=config.persons, slack=slack)
-    return App(config=config, site=site, sources=sources, identities=identities, key=key)
+    return App(
+        config=config,
+        site=site,
+        sources=sources,
+        identities=identities,
+        roster=roster,
+        key=key,
+    )
 
 
 def start_workers(

@@ -5,32 +5,22 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from bot.approval.policy import Person
+from bot.approval.roles import ROLES
+from bot.approval.settings import ApprovalPart, RolesPart
+from bot.duration import Duration, seconds
 from bot.errors import BadInputError
+from bot.runbook.marks import Marked, MarkedError
+from bot.runbook.marks import read as read_yaml
 from bot.runbook.pattern import check_pattern
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def seconds(value: object) -> float:
-    """Read ``30s``, ``5m``, ``2h`` or a plain number of seconds."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", str(value).strip())
-    if match is None:
-        raise ValueError(f"{value!r} is not a duration; write 30s, 5m or 2h")
-    return float(match[1]) * _UNITS[match[2]]
-
-
-Duration = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=366 * 86400)]
-
+__all__ = ["Config", "Duration", "PersonPart", "find", "load", "seconds"]
 
 OURS = ("HOLDFAST_", "SLACK_", "PG")
 """Beginnings of the environment variables that are the bot's own and never leave it."""
@@ -86,13 +76,6 @@ class FleetPart(_Part):
     environment: list[Annotated[str, AfterValidator(_shareable)]] = Field(default_factory=list)
 
 
-class ApprovalPart(_Part):
-    """Site-wide floor for approvals, and how long a proposal waits for them."""
-
-    required: int = Field(default=1, ge=1)
-    expiry: Duration = 1800.0
-
-
 class RetryPart(_Part):
     """Back-off for hosts that are owed the value."""
 
@@ -139,14 +122,25 @@ class PersonPart(_Part):
 
 
 class SlackPart(_Part):
-    """Slack through Socket Mode. Tokens may come from SLACK_BOT_TOKEN and SLACK_APP_TOKEN."""
+    """Slack through Socket Mode (``app_token``) or signed HTTP (``signing_secret``).
+
+    The three secrets may come from SLACK_BOT_TOKEN, SLACK_APP_TOKEN and SLACK_SIGNING_SECRET.
+    """
 
     bot_token: str | None = None
     app_token: str | None = None
+    signing_secret: str | None = None
     api_url: str = "https://slack.com/api/"
     channel: str | None = None
     alert_channels: list[str] = Field(default_factory=list)
     alert_bots: list[str] = Field(default_factory=list)
+    replay: Duration = 86400.0
+    own_channels: bool = False
+    channel_prefix: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,20}$")] = "inc"
+    invite: list[str] = Field(default_factory=list)
+    status_every: Duration = 1800.0
+    pin_emoji: Annotated[str, Field(pattern=r"^[a-z0-9_+'-]{1,100}$")] = "pushpin"
+    typed_above: int = Field(default=100, ge=0)
 
 
 class Config(_Part):
@@ -159,6 +153,7 @@ class Config(_Part):
     overrides: dict[str, dict[str, dict[str, str | int | bool]]] = Field(default_factory=dict)
     fleet: FleetPart = FleetPart()
     people: dict[str, PersonPart] = Field(default_factory=dict)
+    roles: RolesPart = RolesPart()
     approvals: ApprovalPart = ApprovalPart()
     retry: RetryPart = RetryPart()
     gate: GatePart = GatePart()
@@ -181,11 +176,22 @@ class Config(_Part):
 
     @property
     def persons(self) -> Mapping[str, Person]:
-        """Everybody by stable id."""
+        """Everybody by stable id, with the roles that this file gives."""
         return {
-            key: Person(id=key, name=part.name or key, roles=frozenset(part.roles))
+            key: Person(
+                id=key,
+                name=part.name or key,
+                roles=frozenset(part.roles)
+                | {role for role in ROLES if key in getattr(self.roles, role).people},
+            )
             for key, part in self.people.items()
         }
+
+    @property
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """The Slack user groups whose members have a role, by role."""
+        found = {role: tuple(getattr(self.roles, role).slack_groups) for role in ROLES}
+        return {role: groups for role, groups in found.items() if groups}
 
 
 def find(explicit: str | None) -> Path:
@@ -196,33 +202,92 @@ def find(explicit: str | None) -> Path:
 def load(file: Path, env: Mapping[str, str] | None = None) -> Config:
     """Read and check the configuration; raise one ``BadInputError`` with every problem."""
     env = os.environ if env is None else env
+    marked = _read(file)
+    found = [(error.line, error.what) for error in marked.problems]
+    config: Config | None = None
     try:
-        raw = yaml.safe_load(file.read_text()) or {}
+        config = Config.model_validate({**marked.data, "base": file.resolve().parent, "file": file})
+    except ValidationError as error:
+        found += [(_line(marked, one["loc"]), _problem(one)) for one in error.errors()]
+    if config is not None:
+        found += [(_line(marked, path), what) for path, what in _unknown_people(config)]
+    if config is None or found:
+        first, *more = sorted(found)
+        raise BadInputError(
+            "; ".join([first[1], *(f"line {line}: {what}" for line, what in more)]),
+            where=f"{file}:{first[0]}",
+            next="mend the named keys and start again",
+        )
+    return _from_environment(config, env)
+
+
+def _read(file: Path) -> Marked:
+    """Return the file's mapping with its lines."""
+    try:
+        text = file.read_text()
+        marked = read_yaml(text) if _says_something(text) else Marked(data={}, lines={})
     except FileNotFoundError:
         raise BadInputError(
             "there is no configuration file",
             where=str(file),
             next="run 'holdfast init DIR', or name one with --config or HOLDFAST_CONFIG",
         ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, MarkedError) as error:
+        line = f":{error.line}" if isinstance(error, MarkedError) else ""
         raise BadInputError(
             f"the configuration cannot be read: {' '.join(str(error).split())}",
-            where=str(file),
+            where=f"{file}{line}",
             next="mend the file",
         ) from error
-    if not isinstance(raw, dict):
+    if marked.data is None:
+        return Marked(data={}, lines={})
+    if not isinstance(marked.data, dict):
         raise BadInputError("the configuration must be a mapping", where=str(file), next="see docs")
-    if own := sorted({"base", "file"} & raw.keys()):
-        raise BadInputError(f"unknown key '{own[0]}'", where=str(file), next="take it out")
-    try:
-        config = Config.model_validate({**raw, "base": file.resolve().parent, "file": file})
-    except ValidationError as error:
+    if own := sorted({"base", "file"} & marked.data.keys()):
         raise BadInputError(
-            "; ".join(_problem(e) for e in error.errors()),
-            where=str(file),
-            next="mend the named keys and start again",
-        ) from None
-    return _from_environment(config, env)
+            f"unknown key '{own[0]}'",
+            where=f"{file}:{marked.line((own[0],))}",
+            next="take it out",
+        )
+    return marked
+
+
+def _says_something(text: str) -> bool:
+    """Say whether there is more in the file than comments."""
+    return any(
+        line.strip() not in {"", "---"} for line in re.sub(r"(?m)#.*$", "", text).split("\n")
+    )
+
+
+def _line(marked: Marked, loc: tuple[Any, ...]) -> int:
+    """Return the line of the deepest part of a location that is in the file."""
+    return marked.line(tuple(part for part in loc if isinstance(part, str | int)))
+
+
+def _unknown_people(config: Config) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Yield what names a person who is nobody, and Slack ids that two people share."""
+    named: list[tuple[tuple[Any, ...], str]] = [
+        (("roles", role, "people", at), name)
+        for role in ROLES
+        for at, name in enumerate(getattr(config.roles, role).people)
+    ]
+    named += [
+        (("approvals", "rules", number, "people", at), name)
+        for number, rule in enumerate(config.approvals.rules)
+        for at, name in enumerate(rule.people)
+    ]
+    for path, name in named:
+        if name not in config.people:
+            close = difflib.get_close_matches(name, config.people, n=1)
+            hint = f", did you mean '{close[0]}'?" if close else "; add them under 'people'"
+            yield path, f"{_place(path)}: there is no person '{name}'{hint}"
+    taken: dict[str, str] = {}
+    for key, part in config.people.items():
+        if part.slack and (other := taken.setdefault(part.slack, key)) != key:
+            yield (
+                ("people", key, "slack"),
+                f"people.{key}.slack: {part.slack} is {other}'s already: one Slack user, one person",
+            )
 
 
 def _from_environment(config: Config, env: Mapping[str, str]) -> Config:
@@ -230,8 +295,9 @@ def _from_environment(config: Config, env: Mapping[str, str]) -> Config:
     database, slack = config.database, config.slack
     if url := env.get("HOLDFAST_DATABASE_URL"):
         database = database.model_copy(update={"url": url})
-    for field, name in (("bot_token", "SLACK_BOT_TOKEN"), ("app_token", "SLACK_APP_TOKEN")):
+    for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"):
         if env.get(name):
+            field = name.removeprefix("SLACK_").lower()
             slack = slack.model_copy(update={field: env[name]})
     url = database.url
     if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
@@ -246,10 +312,14 @@ def _from_environment(config: Config, env: Mapping[str, str]) -> Config:
     return config.model_copy(update={"database": database, "slack": slack, "fleet": fleet})
 
 
+def _place(loc: tuple[Any, ...]) -> str:
+    return ".".join(str(part) for part in loc)
+
+
 def _problem(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"])
+    place = _place(error["loc"])
     if error["type"] != "extra_forbidden":
-        return f"{place}: {error['msg']}"
+        return f"{place}: {error['msg'].removeprefix('Value error, ')}"
     known = _known(error["loc"][:-1])
     close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
     hint = f", did you mean '{close[0]}'?" if close else ""
@@ -257,8 +327,14 @@ def _problem(error: Any) -> str:
 
 
 def _known(path: tuple[Any, ...]) -> list[str]:
+    """Return the keys that the part at a path has."""
     model: Any = Config
     for part in path:
         field = getattr(model, "model_fields", {}).get(part)
-        model = field.annotation if field is not None else PersonPart
-    return [name for name in getattr(model, "model_fields", {}) if name not in {"base", "file"}]
+        if field is not None:
+            model = field.annotation
+        while get_args(model):  # of a list or a mapping: what it holds
+            model = get_args(model)[-1]
+    fields = getattr(model, "model_fields", {})
+    names = [field.alias or name for name, field in fields.items()]
+    return [name for name in names if name not in {"base", "file"}]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class HoldfastError(Exception):
     """Something that a person can act on.
@@ -25,7 +28,7 @@ class HoldfastError(Exception):
         stop = "" if text.endswith(("?", "!", ".")) else "."
         return f"{text}{stop} Next: {self.next}" if self.next else text
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, Any]:
         """Return the published error shape ``{"what", "where", "next"}``."""
         return {"what": self.what, "where": self.where, "next": self.next}
 
@@ -35,6 +38,18 @@ class BadInputError(HoldfastError):
 
     exit_code = 2
     status = 400
+
+
+class UnclearError(BadInputError):
+    """It is not clear which one is meant. ``choices`` are the whole commands it could have been."""
+
+    def __init__(self, what: str, choices: Sequence[str]) -> None:
+        super().__init__(what, next=f"say one of: {', '.join(choices[:6])}")
+        self.choices = tuple(choices)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the published error shape, with the choices."""
+        return {**super().as_dict(), "choices": list(self.choices)}
 
 
 class NotFoundError(HoldfastError):

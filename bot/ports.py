@@ -150,6 +150,9 @@ class Store(Protocol):
     def incidents(self) -> list[IncidentRow]:
         """Return all incidents, newest first."""
 
+    def alert_keys(self, beginning: str, least: str = "") -> list[str]:
+        """Return the keys of noted alerts that begin so and are not below ``least``, in order."""
+
     def entries(self, incident: str, after: int = 0) -> list[Entry]:
         """Return entries with ``seq > after``; raise ``NotFoundError`` for an unknown incident."""
 
@@ -278,6 +281,9 @@ class Sources(Protocol):
 
     def pin(self) -> str:
         """Keep a private copy of the playbooks and return its hash."""
+
+    def pinned(self, tree: str, name: str) -> str:
+        """Return the text of a playbook in a private copy; raise ``NotFoundError``."""
 
     def pin_hosts(self, inventory: Inventory, hosts: Sequence[str]) -> str:
         """Keep keyed hashes of all that these hosts resolve to; return the hash over them."""

@@ -13,7 +13,7 @@ from bot.decide import Action, ask_for_newcomers, decide, due
 from bot.errors import ConflictError, HoldfastError, NotFoundError, UnavailableError
 from bot.incident.state import Incident
 from bot.ports import Processes, Run, Transaction
-from bot.service import diagnose, knobs, newcomers, prepare, request, rollout
+from bot.service import diagnose, glass, knobs, newcomers, prepare, request, rollout
 from bot.service.report import Watch, refuse
 from bot.service.site import Site, load, refold
 from bot.service.step import Commit
@@ -39,6 +39,7 @@ STEPS: Mapping[str, Callable[[Site, Incident, Action], Commit | None]] = Mapping
         "give_up": prepare.give_up,
         "expire": rollout.expire,
         "review": rollout.review,
+        "glass": glass.open_door,
         "start": rollout.start,
         "wave": rollout.wave,
         "soak": rollout.soak,

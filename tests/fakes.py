@@ -135,6 +135,9 @@ class Sources:
     def pin(self) -> str:
         return "tree"
 
+    def pinned(self, tree: str, name: str) -> str:
+        return (bundled("playbooks") / name).read_text()
+
     def pin_hosts(self, inventory: Inventory, hosts: Sequence[str]) -> str:
         return "inventory"
 

@@ -8,6 +8,7 @@ stands between it and the bot's WebSocket and adds frames of its own.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import socket
@@ -22,6 +23,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 import yaml
+from websocket import create_connection
 
 from tests.machine import PATIENCE, free_port
 
@@ -32,9 +34,10 @@ ROOT = Path(__file__).resolve().parents[1]
 BINARY = ROOT / ".cache/npm/node_modules" / PACKAGE / "bin/local-slack"
 
 BOT, BOT_USER, ALERT_USER = "xoxb-bot", "U0BOT", "U0ALERT"
+ALERT_BOT = "xoxb-alert"
 ONCALL, COMMANDER, STRANGER = "U01ONCALL", "U02COMMANDER", "U03STRANGER"
 ALERTS, OTHER = "C01ALERTS", "C02OTHER"
-WORKSPACE = {
+WORKSPACE: dict[str, Any] = {
     "workspace": {"name": "Acme", "domain": "acme", "teamId": "T01TEST"},
     "apps": [
         {
@@ -45,7 +48,16 @@ WORKSPACE = {
             "appToken": "xapp-bot",
             "signingSecret": "s3cr3t",
             "mode": "socket",
-        }
+        },
+        {
+            "appId": "A02ALERT",
+            "botUserId": "U0PROM",
+            "botName": "prom",
+            "botToken": ALERT_BOT,
+            "appToken": "xapp-alert",
+            "signingSecret": "other",
+            "mode": "socket",
+        },
     ],
     "users": [
         {"id": ONCALL, "name": "oncall", "real_name": "On-call engineer"},
@@ -91,12 +103,16 @@ def until(look: Callable[[], T], what: str, seconds: float = 30.0) -> T:
 class SlackServer:
     """The server's process, and the hand on its controls."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, events_url: str = "") -> None:
+        """Start in Socket Mode, or post events to ``events_url``."""
         self.port = free_port()
         self.relay = Relay(self.port)
         self.api_url = f"http://127.0.0.1:{self.port}/api/"
         self._config = folder / "workspace.yml"
-        self._config.write_text(yaml.safe_dump(WORKSPACE))
+        workspace = copy.deepcopy(WORKSPACE)
+        if events_url:
+            workspace["apps"][0] |= {"mode": "events", "requestUrl": events_url}
+        self._config.write_text(yaml.safe_dump(workspace))
         self._files = folder / "files"
         self._process: subprocess.Popen[bytes] | None = None
         self._http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20 * PATIENCE)
@@ -134,14 +150,21 @@ class SlackServer:
         except httpx.TransportError:
             return False
 
-    def control(self, name: str, **body: Any) -> dict[str, Any]:
-        found: dict[str, Any] = self._http.post(f"/_control/{name}", json=body).json()
+    def control(self, call: str, /, **body: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self._http.post(f"/_control/{call}", json=body).json()
         return found
 
     def say(self, user: str, text: str, channel: str = ALERTS) -> str:
         """Post as a person (or as a bot without attachments); return the message's ts."""
         said = self.control("message", channel=channel, user=user, text=text)
         return str(said["message"]["ts"])
+
+    def upload(self, user: str, name: str, text: str, channel: str = ALERTS) -> None:
+        """Share a file as a person."""
+        file = {"file": (name, text.encode(), "text/plain")}
+        data = {"channel": channel, "user": user}
+        answer = self._http.post("/_control/upload", data=data, files=file)
+        assert answer.status_code == 200, answer.text
 
     def command(self, user: str, text: str, channel: str = ALERTS) -> None:
         self.control("command", channel=channel, user=user, command="/incident", text=text)
@@ -153,6 +176,20 @@ class SlackServer:
         began = time.monotonic()
         self.control("interact", channel=ALERTS, messageTs=message["ts"], user=user, action=action)
         return time.monotonic() - began
+
+    def submit(self, user: str, typed: str = "") -> Any:
+        """Send the open modal off, as the server's page does; return what it shows next."""
+        values = {"typed": {"typed": {"type": "plain_text_input", "value": typed}}}
+        ws = create_connection(f"ws://127.0.0.1:{self.port}/ui", timeout=10)
+        try:
+            sent = {"t": "view_submit", "user": user, "values": values if typed else {}}
+            ws.send(json.dumps(sent))
+            while True:
+                frame = json.loads(ws.recv())
+                if frame["t"] in {"view", "view_errors"}:
+                    return frame
+        finally:
+            ws.close()
 
     def messages(self, channel: str = ALERTS) -> list[dict[str, Any]]:
         found = self._http.get(f"/_control/messages/{channel}").json()["messages"]

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot.errors import HoldfastError, UnclearError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Button:
@@ -39,6 +41,15 @@ class Reply:
     card: Card
     data: Mapping[str, Any] | list[Any] = field(default_factory=dict)
     exit_code: int = 0
+
+
+def sorry(error: HoldfastError) -> Card:
+    """Return an error as a card; of an unclear question the first answers are its buttons."""
+    where = f"{error.where}: " if error.where else ""
+    choices = error.choices if isinstance(error, UnclearError) else ()
+    buttons = tuple(Button(label=line, line=line) for line in choices[:3])
+    lines = (f"Next: {error.next}",) if error.next else ()
+    return Card(title=f"{where}{error.what}", tone="bad", lines=lines, buttons=buttons)
 
 
 def plain(card: Card) -> str:

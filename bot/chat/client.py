@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import httpx
 
-from bot.errors import HoldfastError, UnavailableError
+from bot.errors import HoldfastError, UnavailableError, UnclearError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,5 +84,7 @@ class Client:
             where=str(problem.get("where", "")),
             next=str(problem.get("next", "")),
         )
+        if choices := problem.get("choices"):
+            raise UnclearError(refused.what, [str(one) for one in choices])
         refused.exit_code = int(value.get("exit_code", 1))
         raise refused

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
 from bot import postmortem
 from bot.approval.policy import VERBS as POLICY
 from bot.candidates.rank import LABEL, as_row
-from bot.chat import cards
+from bot.chat import cards, proposal_cards, status, verbs
 from bot.chat.card import Card, Reply
-from bot.chat.grammar import VERBS, Command
+from bot.chat.context import completed
+from bot.chat.grammar import Command
 from bot.clock import stamp
-from bot.errors import BadInputError, NotFoundError, RefusedError
+from bot.errors import BadInputError, RefusedError
 from bot.incident.state import Incident, Outcome, Proposal
 from bot.service import approve, people, progress, request
 from bot.service.candidates import candidates
@@ -27,50 +29,13 @@ ANONYMOUS = Actor(id="", name="anonymous", via="http")
 
 
 def dispatch(site: Site, command: Command, actor: Actor, context: str = "") -> Reply:
-    """Run the command. ``context`` is the incident of the channel or thread, if there is one."""
+    """Run the command. ``context`` is the incident or proposal in focus, if there is one."""
     if command.verb.writes and not actor.id:
         raise RefusedError(
             f"{command.verb.name} needs to know who you are",
             next="set HOLDFAST_TOKEN ('holdfast token create YOU' prints one); nothing was changed",
         )
-    if command.verb.wants and not command.subject:
-        command = Command(
-            verb=command.verb,
-            subject=_default(site, command.verb.wants, context),
-            words=command.words,
-            rest=command.rest,
-            options=command.options,
-        )
-    return HANDLERS[command.verb.name](site, command, actor)
-
-
-def _default(site: Site, wants: str, context: str) -> str:
-    """Find the incident or proposal that is meant; ask when it is not clear."""
-    rows = [row for row in site.store.incidents() if row.open]
-    names = [context] if context else [row.id for row in rows]
-    if wants == "incident":
-        if len(names) == 1:
-            return names[0]
-        if not names:
-            raise NotFoundError("there is no open incident", next="see 'incidents'")
-        raise BadInputError("which incident?", next=f"name one of {', '.join(names)}")
-    live = [
-        p.id
-        for name in names
-        for p in load(site, name).proposals.values()
-        if p.state.value in {"open", "approved", "running", "paused", "halted"}
-    ]
-    if len(live) == 1:
-        return live[0]
-    if not live:
-        raise NotFoundError("there is no open proposal", next="name one (P-1) or see 'status'")
-    raise BadInputError("which proposal?", next=f"name one of {', '.join(live)}")
-
-
-def _help(_site: Site, _command: Command, _actor: Actor) -> Reply:
-    rows = [f"{v.usage:<44} {v.help}" for v in VERBS.values()]
-    data = [{"verb": v.name, "usage": v.usage, "help": v.help} for v in VERBS.values()]
-    return Reply(card=Card(title="What can be said", code="\n".join(rows)), data=data)
+    return HANDLERS[command.verb.name](site, completed(site, command, context), actor)
 
 
 def _incidents(site: Site, _command: Command, _actor: Actor) -> Reply:
@@ -95,7 +60,7 @@ def _status(site: Site, command: Command, _actor: Actor) -> Reply:
     lives = progress.live(site, incident.id)
     return Reply(
         card=cards.headline(incident, now, lives),
-        data=cards.status_json(incident, site.people, now, lives),
+        data=status.status_json(incident, site.people, now, lives),
     )
 
 
@@ -104,16 +69,16 @@ def _hosts(site: Site, command: Command, _actor: Actor) -> Reply:
     wanted = command.rest.strip().lower().replace("-", "_").replace(" ", "_")
     known = {o.value for o in Outcome} | {"down", ""}
     if wanted not in known:
-        raise BadInputError(
-            f"{wanted!r} is no outcome", next=f"use {', '.join(sorted(known - {''}))}"
-        )
+        near = get_close_matches(wanted, known - {""}, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"use {', '.join(sorted(known - {''}))}"
+        raise BadInputError(f"{wanted!r} is no outcome", next=hint)
     chosen = [
         h
         for h in sorted(incident.hosts.values(), key=lambda h: h.name)
         if not wanted or h.outcome == wanted or (wanted == "down" and h.down)
     ]
     lives = progress.live(site, incident.id)
-    rows = progress.rows([cards.host_row(incident, h) for h in chosen], lives)
+    rows = progress.rows([status.host_row(incident, h) for h in chosen], lives)
     card = cards.hosts_card(incident, chosen, lives)
     return Reply(card=card, data=rows, exit_code=0 if rows else 1)
 
@@ -125,15 +90,15 @@ def _proposal(site: Site, name: str) -> tuple[Incident, Proposal]:
 
 def _details(site: Site, command: Command, _actor: Actor) -> Reply:
     incident, proposal = _proposal(site, command.subject)
-    card = cards.proposal_card(incident, proposal, site.people, full=True)
+    card = proposal_cards.proposal_card(incident, proposal, site.people, full=True)
     data = {
         "id": proposal.id,
         "incident": incident.id,
         "state": proposal.state.value,
         "digest": proposal.digest,
         "content": dict(proposal.content),
-        "dry_run": cards.preview(incident, proposal, limit=10_000).splitlines(),
-        "output": cards.outputs(proposal),
+        "dry_run": proposal_cards.preview(incident, proposal, limit=10_000).splitlines(),
+        "output": proposal_cards.outputs(proposal),
     }
     return Reply(card=card, data=data)
 
@@ -185,7 +150,7 @@ def _propose(site: Site, command: Command, actor: Actor) -> Reply:
 def _hold(site: Site, command: Command, _actor: Actor) -> Reply:
     incident = load(site, command.subject)
     hold = incident.hold
-    data = cards.status_json(incident, site.people, site.clock.now())["hold"]
+    data = status.status_json(incident, site.people, site.clock.now())["hold"]
     card = Card(title=f"{incident.id} · hold {cards.hold_line(incident)}")
     return Reply(card=card, data=data, exit_code=0 if hold.state == "active" else 1)
 
@@ -291,10 +256,15 @@ def _who(site: Site, _command: Command, actor: Actor) -> Reply:
 
 HANDLERS: Mapping[str, Handler] = MappingProxyType(
     {
-        "help": _help,
+        "help": verbs.help_,
         "incidents": _incidents,
         "status": _status,
         "hosts": _hosts,
+        "match": verbs.match,
+        "recall": verbs.recall,
+        "declare": verbs.declare,
+        "pin": verbs.pin,
+        "break-glass": verbs.break_glass,
         "propose": _propose,
         "details": _details,
         "approve": _approve,

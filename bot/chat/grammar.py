@@ -11,21 +11,35 @@ from types import MappingProxyType
 
 from bot.errors import BadInputError
 
+GROUPS: Mapping[str, str] = MappingProxyType(
+    {
+        "look": "where things stand",
+        "say": "put something on record",
+        "decide": "what may be done to the fleet",
+        "run": "a rollout that was approved",
+    }
+)
+"""The parts of the help, in its order."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verb:
     """A row of the grammar. ``wants`` is ``incident``, ``proposal`` or ''; ``rest`` takes words.
 
-    ``writes`` verbs need an identity. ``options`` are flags that take a value.
+    ``writes`` verbs need an identity. ``options`` are flags that take a value. With ``alone`` its
+    words can stand for the subject. ``example`` is one line that a person may copy.
     """
 
     name: str
     help: str
+    group: str
     wants: str = ""
     words: tuple[str, ...] = ()
     rest: str = ""
     options: tuple[str, ...] = ()
     writes: bool = False
+    alone: bool = False
+    example: str = ""
 
     @property
     def usage(self) -> str:
@@ -37,52 +51,152 @@ class Verb:
 
 
 _ROWS = (
-    Verb(name="help", help="what can be said here"),
-    Verb(name="incidents", help="all incidents, newest first"),
-    Verb(name="status", help="where things stand", wants="incident"),
-    Verb(name="hosts", help="every host's outcome", wants="incident", rest="[OUTCOME]"),
     Verb(
-        name="propose",
-        help="prepare a proposal (probe and dry run first)",
+        name="help",
+        group="look",
+        help="what can be said here; of one verb: who may, and how",
+        rest="[VERB]",
+        example="help approve",
+    ),
+    Verb(name="incidents", group="look", help="all incidents, newest first"),
+    Verb(name="status", group="look", help="where things stand", wants="incident"),
+    Verb(
+        name="hosts",
+        group="look",
+        help="every host's outcome",
         wants="incident",
-        rest="[RUNBOOK [MITIGATION]]",
-        writes=True,
+        rest="[OUTCOME]",
+        example="hosts owed",
     ),
-    Verb(name="details", help="a proposal in full", wants="proposal"),
     Verb(
-        name="approve",
-        help="say yes to exactly this digest",
-        wants="proposal",
-        options=("digest",),
-        writes=True,
+        name="match",
+        group="look",
+        help="which runbooks fit the crash, why, and which just miss",
+        wants="incident",
+        rest="[TEXT]",
+        alone=True,
     ),
-    Verb(name="reject", help="say no", wants="proposal", rest="[WHY]", writes=True),
-    Verb(name="abort", help="end a rollout now", wants="proposal", rest="[WHY]", writes=True),
-    Verb(name="pause", help="start no further wave", wants="proposal", writes=True),
-    Verb(name="resume", help="go on after a pause or halt", wants="proposal", writes=True),
-    Verb(name="rollback", help="propose to undo a rollout", wants="proposal", writes=True),
-    Verb(name="hold", help="what is held, and its drift", wants="incident"),
-    Verb(name="release", help="end the hold", wants="incident", writes=True),
-    Verb(name="note", help="add to the timeline", wants="incident", rest="TEXT", writes=True),
-    Verb(name="ack", help="say that you are on it", wants="incident", writes=True),
+    Verb(name="details", group="look", help="a proposal in full", wants="proposal"),
+    Verb(name="hold", group="look", help="what is held, and its drift", wants="incident"),
+    Verb(name="timeline", group="look", help="what happened, in order", wants="incident"),
+    Verb(
+        name="recall",
+        group="look",
+        help="earlier incidents like this one, and what was done then",
+        wants="incident",
+        rest="[WORDS]",
+        alone=True,
+        example="recall tcp_sack",
+    ),
+    Verb(
+        name="knobs",
+        group="look",
+        help="what could turn it off: by runbooks, and near the crash",
+        wants="incident",
+    ),
+    Verb(name="postmortem", group="look", help="the draft, in Markdown", wants="incident"),
+    Verb(name="who", group="look", help="who may do what"),
+    Verb(
+        name="declare",
+        group="say",
+        help="open an incident by hand",
+        rest="TITLE",
+        options=("severity",),
+        writes=True,
+        example="declare logins fail --severity sev2",
+    ),
+    Verb(name="ack", group="say", help="say that you are on it", wants="incident", writes=True),
     Verb(
         name="assign",
+        group="say",
         help="give a role: commander, ops or scribe",
         wants="incident",
         words=("role", "person"),
         writes=True,
+        example="assign commander me",
     ),
-    Verb(name="severity", help="sev1 to sev4", wants="incident", words=("level",), writes=True),
-    Verb(name="timeline", help="what happened, in order", wants="incident"),
-    Verb(name="postmortem", help="the draft, in Markdown", wants="incident"),
     Verb(
-        name="knobs",
-        help="what could turn it off: by runbooks, and near the crash",
+        name="severity",
+        group="say",
+        help="sev1 to sev4",
         wants="incident",
+        words=("level",),
+        writes=True,
+        example="severity sev1",
     ),
-    Verb(name="resolve", help="close the incident", wants="incident", writes=True),
-    Verb(name="reopen", help="open it again", wants="incident", writes=True),
-    Verb(name="who", help="who may do what"),
+    Verb(
+        name="note",
+        group="say",
+        help="add to the timeline",
+        wants="incident",
+        rest="TEXT",
+        writes=True,
+        example="note drained rack r2",
+    ),
+    Verb(
+        name="pin",
+        group="say",
+        help="put a message or text into the timeline",
+        wants="incident",
+        rest="TEXT",
+        writes=True,
+    ),
+    Verb(name="resolve", group="say", help="close the incident", wants="incident", writes=True),
+    Verb(name="reopen", group="say", help="open it again", wants="incident", writes=True),
+    Verb(
+        name="propose",
+        group="decide",
+        help="prepare a proposal (probe and dry run first)",
+        wants="incident",
+        rest="[RUNBOOK [MITIGATION]]",
+        writes=True,
+        example="propose tcp-sack-panic",
+    ),
+    Verb(
+        name="approve",
+        group="decide",
+        help="say yes to exactly this digest",
+        wants="proposal",
+        options=("digest",),
+        writes=True,
+        example="approve P-1 --digest 1227",
+    ),
+    Verb(name="reject", group="decide", help="say no", wants="proposal", rest="[WHY]", writes=True),
+    Verb(
+        name="break-glass",
+        group="decide",
+        help="start without the usual approvals, in the open",
+        wants="proposal",
+        rest="WHY",
+        options=("digest",),
+        writes=True,
+        example="break-glass P-1 nobody else is awake",
+    ),
+    Verb(
+        name="abort",
+        group="run",
+        help="end a rollout now",
+        wants="proposal",
+        rest="[WHY]",
+        writes=True,
+        example="abort P-1 db latency",
+    ),
+    Verb(name="pause", group="run", help="start no further wave", wants="proposal", writes=True),
+    Verb(
+        name="resume",
+        group="run",
+        help="go on after a pause or halt",
+        wants="proposal",
+        writes=True,
+    ),
+    Verb(
+        name="rollback",
+        group="run",
+        help="propose to undo a rollout",
+        wants="proposal",
+        writes=True,
+    ),
+    Verb(name="release", group="run", help="end the hold", wants="incident", writes=True),
 )
 
 VERBS: Mapping[str, Verb] = MappingProxyType({verb.name: verb for verb in _ROWS})
@@ -103,6 +217,13 @@ class Command:
     rest: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def line(self) -> str:
+        """Return the line that reads as this command."""
+        words = [self.verb.name, self.subject, *self.words, self.rest]
+        named = [part for name, value in self.options.items() for part in (f"--{name}", value)]
+        return shlex.join([word for word in [*words, *named] if word])
+
 
 def parse(line: str) -> Command:
     """Read one line; raise ``BadInputError`` with a did-you-mean."""
@@ -117,11 +238,7 @@ def parse_words(words: Sequence[str]) -> Command:
     """Read the words of a command."""
     if not words:
         words = ["help"]
-    verb = VERBS.get(words[0].lower())
-    if verb is None:
-        close = difflib.get_close_matches(words[0].lower(), VERBS, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else "say 'help'"
-        raise BadInputError(f"unknown command {words[0][:40]!r}", next=hint)
+    verb = verb_of(words[0])
     options, left = _options(verb, words[1:])
     subject = ""
     if verb.wants and left and _SUBJECTS[verb.wants].fullmatch(left[0]):
@@ -139,6 +256,15 @@ def parse_words(words: Sequence[str]) -> Command:
     return Command(
         verb=verb, subject=subject, words=tuple(named), rest=" ".join(left), options=options
     )
+
+
+def verb_of(word: str) -> Verb:
+    """Return a verb by its name, in any case; raise ``BadInputError`` with a did-you-mean."""
+    if (verb := VERBS.get(word.lower())) is not None:
+        return verb
+    close = difflib.get_close_matches(word.lower(), VERBS, n=1)
+    hint = f"did you mean '{close[0]}'?" if close else "say 'help'"
+    raise BadInputError(f"unknown command {word[:40]!r}", next=hint)
 
 
 def _options(verb: Verb, words: Sequence[str]) -> tuple[dict[str, str], list[str]]:

@@ -1,78 +1,56 @@
-"""The Slack door: Socket Mode in, Web API out. The only place that knows Slack's libraries."""
+"""The Slack door: Socket Mode or signed HTTP in; with ``slack_call`` all that knows Slack's libraries."""
 
 from __future__ import annotations
 
 import logging
 import re
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
+from urllib.parse import parse_qsl
 
 from slack_bolt import App
 from slack_bolt.adapter.socket_mode.websocket_client import SocketModeHandler
-from slack_bolt.error import BoltError
-from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_bolt.request import BoltRequest
+from slack_sdk.signature import SignatureVerifier
+from slack_sdk.socket_mode.client import BaseSocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.socket_mode.websocket_client import SocketModeClient
-from slack_sdk.webhook import WebhookClient
-from websocket import WebSocketApp, WebSocketException, setdefaulttimeout
+from websocket import WebSocketApp, setdefaulttimeout
 
 from bot.chat.identity import Identities
+from bot.chat.slack_call import TIMEOUT, WebCall, explained
+from bot.chat.slack_clicks import Clicks
+from bot.chat.slack_fetch import Seen
 from bot.chat.slack_outbox import Outbox
-from bot.chat.slack_talk import Talk
-from bot.chat.slack_web import SlackError, ThrottledError, Web
+from bot.chat.slack_pins import Pins
+from bot.chat.slack_replay import replay
+from bot.chat.slack_talk import Ack, Talk
+from bot.chat.slack_web import Web
 from bot.config import SlackPart
-from bot.errors import HoldfastError, UnavailableError
+from bot.errors import HoldfastError, NotFoundError, RefusedError, UnavailableError
 from bot.fleet.inventory import Inventory
 from bot.service.site import Site
 
 log = logging.getLogger(__name__)
 
 LISTENERS = 24
-TIMEOUT = 10
-OPENING = 5.0
-PING = 5.0
-SILENT = 15.0
-FIRST_RETRY, LAST_RETRY = 0.5, 5.0
-FAILURES = (SlackClientError, BoltError, WebSocketException, OSError, ValueError)
-
-
-class WebCall:
-    """Calls Slack's Web API once: a post whose answer was lost is looked for, not repeated."""
-
-    def __init__(self, config: SlackPart) -> None:
-        self._config = config
-        self.client = self.make(config.bot_token)
-
-    def make(self, token: str | None) -> WebClient:
-        """Return a client for one of the two tokens."""
-        url = self._config.api_url.rstrip("/") + "/"
-        return WebClient(
-            token=token,
-            base_url=url,
-            timeout=TIMEOUT,
-            retry_handlers=[],
-            logger=log.getChild("sdk"),
-        )
-
-    def __call__(self, method: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return Slack's answer to ``method``."""
-        with _explained():
-            if method.startswith("conversations."):
-                found = self.client.api_call(method, http_verb="GET", params=dict(args))
-            else:
-                found = self.client.api_call(method, json=dict(args))
-        return found.data if isinstance(found.data, dict) else {}
-
-    def respond(self, url: str, args: Mapping[str, Any]) -> None:
-        """Post to the URL that came with a command or a click."""
-        client = WebhookClient(url, timeout=TIMEOUT, retry_handlers=[], logger=log.getChild("sdk"))
-        with _explained():
-            sent = client.send_dict(dict(args))
-        if sent.status_code != 200:
-            raise UnavailableError(f"Slack says {sent.body[:100]}", next="it is said otherwise")
+COMMANDS = 4
+"""So many slash commands are at work at once; the others wait, acknowledged. More would not be
+done sooner: they would only keep the interpreter from the threads that acknowledge."""
+SWITCH = 0.001
+"""Seconds after which the interpreter looks at another thread: acknowledging is short work."""
+PATIENCE = 2.5
+"""Seconds for which Slack's own request is kept waiting for an acknowledgement."""
+OPENING = 3.0
+PING = 2.0
+SILENT = 5.0
+FIRST_RETRY, LAST_RETRY = 0.25, 2.0
+ASK = 5.0
+"""Seconds between two looks whether Slack answers, where it comes by HTTP."""
 
 
 class SlackDoor:
@@ -90,87 +68,196 @@ class SlackDoor:
     ) -> None:
         self._config = config
         self._call = WebCall(config)
-        web = Web(call=self._call)
+        self._web = web = Web(call=self._call)
         self._talk = Talk(site=site, identities=identities, config=config, known=known, surface=web)
-        self._stop = threading.Event()
+        self._stop, self._taken_in = threading.Event(), threading.Event()
         self._pool: ThreadPoolExecutor | None = None
+        self._commands: ThreadPoolExecutor | None = None
+        self._app: App | None = None
         self._handler: SocketModeHandler | None = None
+        self._seen = Seen()
+        self._own: tuple[str, ...] = ()
+        self._caught_up = False
         self._trouble = "not connected yet"
-        channel = config.channel or next(iter(config.alert_channels), "")
-        self._outbox = Outbox(site=site, wire=web, channel=channel, page_url=page_url, pace=pace)
-        self._threads = [threading.Thread(target=self._keep_connected, name="slack.link")]
-        if channel:
-            serve = threading.Thread(
-                target=self._outbox.serve, args=(self._stop,), name="slack.outbox"
-            )
-            self._threads.append(serve)
+        people = {person: user for user, person in identities.slack.items()}
+        self._outbox = Outbox(
+            site=site, wire=web, config=config, people=people, page_url=page_url, pace=pace
+        )
+        self._outbox.back = self._is_back
+        self._link = threading.Thread(target=self._keep_connected, name="slack.link")
+        self._sender = threading.Thread(
+            target=self._outbox.serve, args=(self._taken_in,), name="slack.outbox"
+        )
+
+    @property
+    def mode(self) -> str:
+        """``socket`` with an app token, else ``http``."""
+        return "socket" if self._config.app_token else "http"
 
     def start(self) -> None:
         """Connect in the background, for as long as it takes."""
         setdefaulttimeout(TIMEOUT)  # opening a socket must end; the library has no other place
+        sys.setswitchinterval(SWITCH)
         self._pool = ThreadPoolExecutor(LISTENERS, thread_name_prefix="slack.listener")
-        for thread in self._threads:
-            thread.start()
+        self._commands = ThreadPoolExecutor(COMMANDS, thread_name_prefix="slack.command")
+        self._link.start()
+        if self._outbox.channel:
+            self._sender.start()
 
     def stop(self) -> None:
-        """Take nothing in any more, end what was begun, disconnect."""
+        """Take nothing in any more, end what was begun and say its answers, disconnect."""
         self._stop.set()
-        for thread in self._threads:
+        if self._handler is not None:
+            self._handler.client.socket_mode_request_listeners.clear()
+        for pool in (self._pool, self._commands):
+            if pool is not None:
+                pool.shutdown(wait=True)
+        self._taken_in.set()
+        for thread in (self._link, self._sender):
             if thread.ident is not None:
                 thread.join()
-        if self._pool is not None:
-            self._pool.shutdown(wait=True)
 
     def health(self) -> Mapping[str, Any]:
-        """Say whether the socket is open, and what is wrong with what is sent."""
-        handler = self._handler
-        connected = handler is not None and _alive(handler.client)
-        said = {"socket": "" if connected else self._trouble, "messages": self._outbox.trouble}
+        """Say whether Slack is connected, and what is wrong with what is sent."""
+        connected = self._connected()
+        said = {self.mode: "" if connected else self._trouble, "messages": self._outbox.trouble}
         if not self._outbox.channel:
             said["messages"] = "no slack.channel and no slack.alert_channels: nothing is posted"
+        if connected and not self._caught_up:
+            said["history"] = self._trouble or "missed alerts are being read"
         return {
             "name": "slack",
+            "mode": self.mode,
             "connected": connected,
             "trouble": {part: text for part, text in said.items() if text},
         }
+
+    def group_members(self, group: str) -> frozenset[str]:
+        """Return the Slack user ids of a user group; raises ``UnavailableError``."""
+        return self._web.group_members(group)
+
+    def http(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, Mapping[str, str], str]:
+        """Answer a signed request of Slack's; forged, stale and replayed ones are refused."""
+        app = self._app
+        if not self._config.signing_secret:
+            raise NotFoundError("Slack does not come by HTTP here", next="set slack.signing_secret")
+        if app is None or self._stop.is_set():
+            raise UnavailableError("the bot cannot answer Slack yet", next="Slack tries again")
+        lower = {name.lower(): value for name, value in headers.items()}
+        verifier = SignatureVerifier(self._config.signing_secret)
+        if not verifier.is_valid_request(body, lower):
+            raise RefusedError("this request is not signed by Slack, or is old", next="nothing")
+        if not self._seen.first(lower["x-slack-signature"]):
+            raise RefusedError("this request came before", next="nothing was done again")
+        text = body.decode("utf-8", "replace")
+        form = dict(parse_qsl(text)) if "urlencoded" in lower.get("content-type", "") else {}
+        if "command" in form:
+            done = threading.Event()
+            self._command(form, lambda **_: done.set())
+            done.wait(PATIENCE)
+            return 200, {}, ""
+        asked = BoltRequest(body=text, headers={k: [v] for k, v in lower.items()})
+        answer = app.dispatch(asked)
+        said = {name: values[0] for name, values in answer.headers.items()}
+        return answer.status, said, answer.body
+
+    def _command(self, command: Mapping[str, Any], ack: Callable[..., Any]) -> None:
+        """Let a slash command be carried out; a question is acknowledged before."""
+        told = Ack(ack)
+        if not self._talk.writes(str(command.get("text") or "")):
+            told.now()  # nothing has to be durable
+        if self._commands is not None:
+            self._commands.submit(self._talk.command, told, command)
+
+    def _receive(self, client: BaseSocketModeClient, request: SocketModeRequest) -> None:
+        """Take what comes by the socket: commands at once, the rest by way of Bolt."""
+        if request.type != "slash_commands":
+            if self._handler is not None:
+                self._handler.handle(cast("SocketModeClient", client), request)
+            return
+        response = SocketModeResponse(envelope_id=request.envelope_id)
+        self._command(request.payload, lambda **_: client.send_socket_mode_response(response))
+
+    def _connected(self) -> bool:
+        if self.mode == "http":
+            return self._app is not None and not self._trouble
+        return self._handler is not None and _alive(self._handler.client)
 
     def _keep_connected(self) -> None:
         delay = FIRST_RETRY
         try:
             while not self._stop.is_set():
                 try:
-                    with _explained():
-                        if self._handler is None:
-                            self._handler = self._build()
-                        if not _alive(self._handler.client):
-                            self._connect(self._handler.client)
+                    with explained():
+                        self._connect_once()
+                    if not self._caught_up:
+                        replay(self._talk, self._web, self._own)
+                        self._caught_up = True
                     delay, self._trouble = FIRST_RETRY, ""
-                    self._stop.wait(FIRST_RETRY)
+                    self._stop.wait(FIRST_RETRY if self.mode == "socket" else ASK)
                 except HoldfastError as error:
                     self._troubled(str(error))
-                    self._stop.wait(delay)
+                    self._stop.wait(max(delay, getattr(error, "after", 0.0)))
                     delay = min(delay * 2, LAST_RETRY)
+                except Exception as error:  # the thread must live: nothing else would reconnect
+                    log.exception("the connection to Slack failed")
+                    self._troubled(f"{type(error).__name__}: {error}")
+                    self._stop.wait(LAST_RETRY)
         finally:
+            self._taken_in.wait()  # what was begun is still acknowledged
             if self._handler is not None:
                 _close(self._handler)
+
+    def _connect_once(self) -> None:
+        """Wire the listeners and open the socket, as far as that is not done."""
+        if self._app is None:
+            told = self._web.whoami()
+            self._own = tuple(str(told[k]) for k in ("bot_id", "user_id") if told.get(k))
+            self._app = self._wire()
+        elif self.mode == "http":
+            self._web.whoami()
+        if self.mode == "http":
+            self._caught_up = self._caught_up and not self._trouble
+            return
+        if self._handler is None:
+            self._handler = self._build(self._app)
+        if not _alive(self._handler.client):
+            self._caught_up = False
+            self._connect(self._handler.client)
+
+    def _is_back(self, away: float) -> None:
+        """Slack answers again: whatever came meanwhile is read."""
+        log.info("Slack answers again", extra={"away": round(away, 1)})
+        self._caught_up = False
 
     def _troubled(self, trouble: str) -> None:
         if trouble != self._trouble:
             log.warning("Slack is away", extra={"error": trouble})
         self._trouble = trouble
 
-    def _build(self) -> SocketModeHandler:
+    def _wire(self) -> App:
         """Check the bot's token and wire the listeners; nothing is connected yet."""
         app = App(
             name="holdfast",
             client=self._call.client,
             logger=log.getChild("bolt"),
-            request_verification_enabled=False,
+            signing_secret=self._config.signing_secret,
+            request_verification_enabled=False,  # ``http`` has verified, and refuses repeats
             listener_executor=self._pool,
         )
+        anything = re.compile(".*", re.DOTALL)
+        pins = Pins(talk=self._talk)
+        clicks = Clicks(talk=self._talk, pins=pins)
         app.event("message", middleware=[self._talk.hear])(_nothing)
-        app.command(re.compile(".*"))(self._talk.command)
-        app.action(re.compile(".*", re.DOTALL))(self._talk.click)
+        for kind in ("reaction_added", "reaction_removed"):
+            app.event(kind, middleware=[pins.react])(_nothing)
+        app.event(anything)(_nothing)
+        app.action(anything)(clicks.click)
+        app.view(anything)(clicks.submit)
+        app.shortcut(anything)(pins.shortcut)
+        return app
+
+    def _build(self, app: App) -> SocketModeHandler:
         handler = SocketModeHandler(
             app,
             self._config.app_token or "",
@@ -180,6 +267,7 @@ class SlackDoor:
         )
         # This thread reconnects: the library's own way waits long and fills the log meanwhile.
         client = handler.client
+        client.socket_mode_request_listeners[:] = [self._receive]
         client.default_auto_reconnect_enabled = False
         client.connect_to_new_endpoint = self._renew  # type: ignore[method-assign]
         return handler
@@ -200,23 +288,6 @@ class SlackDoor:
             if _alive(client) or self._stop.wait(0.05):
                 return
         raise UnavailableError("Slack did not open the socket", next="it is tried again by itself")
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn the library's errors into ours."""
-    try:
-        yield
-    except SlackApiError as error:
-        code = str(error.response.get("error", "?"))
-        if code == "ratelimited" or error.response.status_code == 429:
-            raise ThrottledError(float(error.response.headers.get("Retry-After", 30))) from error
-        raise SlackError(code) from error
-    except FAILURES as error:
-        what = str(error).partition("\n")[0][:200]
-        raise UnavailableError(
-            f"Slack cannot be reached: {what}", next="it is tried again by itself"
-        ) from error
 
 
 def _alive(client: SocketModeClient) -> bool:

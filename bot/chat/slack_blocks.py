@@ -59,6 +59,14 @@ def message(card: Card, *, mark: str = "", link: str = "") -> Message:
     return Message(text=text, blocks=tuple(blocks(card, mark=mark, link=link)))
 
 
+def slim(whole: Message) -> Message:
+    """Return what is left of a message that Slack finds too long: headline, buttons, link."""
+    kept = [b for b in whole.blocks if b["type"] in {"header", "actions", "context"}]
+    at = 1 if kept and kept[0]["type"] == "header" else 0
+    kept.insert(at, section("The rest is too long for Slack: see the page, or 'details'."))
+    return Message(text=whole.text, blocks=tuple(kept))
+
+
 def blocks(card: Card, *, mark: str = "", link: str = "") -> list[Block]:
     """Write a card as blocks within Slack's limits. What is cut says so."""
     found: list[Block] = [_header(card, mark)]
@@ -66,12 +74,12 @@ def blocks(card: Card, *, mark: str = "", link: str = "") -> list[Block]:
         room = max(80, FIELDS // len(card.fields))
         found.append(_fields(card.fields[start : start + ROWS], min(room, FIELD)))
     if card.lines:
-        found.append(_section("\n".join(card.lines)))
+        found.append(section("\n".join(card.lines)))
     if card.code:
-        found += _code(card.code, max(1000, ALL_TEXT - len(json.dumps(found))))
+        found += fenced(card.code, max(1000, ALL_TEXT - len(json.dumps(found))))
     if card.buttons:
         found += _actions(card.buttons)
-    foot: list[Block] = [_plain(card.foot, FIELD)] if card.foot else []
+    foot: list[Block] = [plain_text(card.foot, FIELD)] if card.foot else []
     if link:
         foot.append({"type": "mrkdwn", "text": f"<{_url(link)}|More on the incident's page>"})
     if foot:
@@ -79,29 +87,20 @@ def blocks(card: Card, *, mark: str = "", link: str = "") -> list[Block]:
     return found
 
 
-def modal(card: Card) -> dict[str, Any]:
-    """Write a card as a modal view; its own title becomes the first block."""
-    quiet = Card(title=card.title, tone=card.tone, fields=card.fields, lines=card.lines)
-    return {
-        "type": "modal",
-        "title": {"type": "plain_text", "text": "Details"},
-        "close": {"type": "plain_text", "text": "Close"},
-        "blocks": [*blocks(quiet), *_code(card.code, ALL_TEXT)],
-    }
-
-
-def _plain(text: str, limit: int) -> Block:
+def plain_text(text: str, limit: int) -> Block:
+    """Return text as an object that can hold no markup."""
     return {"type": "plain_text", "text": escape(text, limit).strip() or "-", "emoji": False}
 
 
 def _header(card: Card, mark: str) -> Block:
     sign = TONES.get(card.tone, "🔵")
-    block: Block = {"type": "header", "text": _plain(f"{sign} {card.title}", HEADER)}
+    block: Block = {"type": "header", "text": plain_text(f"{sign} {card.title}", HEADER)}
     return {**block, "block_id": mark[:255]} if mark else block
 
 
-def _section(text: str) -> Block:
-    return {"type": "section", "text": _plain(text, TEXT)}
+def section(text: str) -> Block:
+    """Return a paragraph of plain text."""
+    return {"type": "section", "text": plain_text(text, TEXT)}
 
 
 def _fields(pairs: Sequence[tuple[str, str]], room: int) -> Block:
@@ -109,11 +108,14 @@ def _fields(pairs: Sequence[tuple[str, str]], room: int) -> Block:
     cells: list[Block] = []
     for label, value in pairs:
         bold = re.sub(r"[*_~`:]", " ", escape(label, LABEL)).strip() or "-"
-        cells += [{"type": "mrkdwn", "text": f"*{bold}*", "verbatim": True}, _plain(value, room)]
+        cells += [
+            {"type": "mrkdwn", "text": f"*{bold}*", "verbatim": True},
+            plain_text(value, room),
+        ]
     return {"type": "section", "fields": cells}
 
 
-def _code(code: str, room: int) -> list[Block]:
+def fenced(code: str, room: int) -> list[Block]:
     """Write preformatted text in fenced blocks, split at line ends, as far as there is room."""
     lines = [_unfenced(line) for line in code.split("\n")]
     chunks: list[list[str]] = []
@@ -128,7 +130,7 @@ def _code(code: str, room: int) -> list[Block]:
         size, used, shown = size + len(line) + 1, used + len(line) + 1, shown + 1
     found: list[Block] = [_fence("\n".join(chunk)) for chunk in chunks if "".join(chunk).strip()]
     if shown < len(lines):
-        found.append(_section(f"… and {len(lines) - shown} more lines"))
+        found.append(section(f"… and {len(lines) - shown} more lines"))
     return found
 
 
@@ -146,15 +148,16 @@ def _actions(buttons: Sequence[Button]) -> list[Block]:
     elements: list[Mapping[str, Any]] = []
     for button in buttons:
         verb = button.line.partition(" ")[0]
-        action = f"holdfast:{verb}"
-        if len(button.line) > VALUE or any(e["action_id"] == action for e in elements):
+        if len(button.line) > VALUE:
             continue
+        same = sum(1 for e in elements if e["action_id"].partition(".")[0] == f"holdfast:{verb}")
+        action = f"holdfast:{verb}" + (f".{same + 1}" if same else "")
         style = {"style": button.style} if button.style in {"primary", "danger"} else {}
         elements.append(
             {
                 "type": "button",
                 "action_id": action[:255],
-                "text": _plain(button.label, LABEL),
+                "text": plain_text(button.label, LABEL),
                 "value": button.line,
                 **style,
             }

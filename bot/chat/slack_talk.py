@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bot.chat.card import Card
+from bot.chat import slack_files
+from bot.chat.address import spoken
+from bot.chat.card import Card, sorry
 from bot.chat.dispatch import dispatch
-from bot.chat.grammar import parse
+from bot.chat.focus import in_focus
+from bot.chat.grammar import VERBS, parse
 from bot.chat.identity import Identities
-from bot.chat.slack_blocks import Block, Message, message, modal
-from bot.chat.slack_text import alert, command_line, is_alert
+from bot.chat.slack_blocks import Block, Message, message
+from bot.chat.slack_text import SHOWN, alert, command_line, is_alert
 from bot.config import SlackPart
 from bot.errors import BadInputError, HoldfastError
 from bot.fleet.inventory import Inventory
-from bot.service.receive import receive
+from bot.service.receive import Receipt, receive
 from bot.service.site import Site
 from bot.timeline.entry import Actor
 
 log = logging.getLogger(__name__)
 
 BUTTON = "holdfast:"
-ACK_WITHIN = 2.0
+ACK_WITHIN = 0.8
 """Seconds after which a click is acknowledged although it is not carried out yet."""
 
 Event = Mapping[str, Any]
@@ -40,11 +42,51 @@ class Surface(Protocol):
     def respond(self, url: str, message: Message) -> None:
         """Answer a command or click, to its person alone, at the URL that came with it."""
 
-    def whisper(self, channel: str, user: str, message: Message) -> None:
-        """Tell one person something in a channel."""
+    def whisper(self, channel: str, user: str, message: Message, thread: str | None = None) -> None:
+        """Tell one person something in a channel or thread."""
 
-    def open_modal(self, trigger: str, view: Block) -> None:
-        """Open a modal for the person whose click this trigger is."""
+    def open_modal(self, trigger: str, view: Block) -> str:
+        """Open a modal for the person whose click this trigger is; return its id."""
+
+    def fill_modal(self, ident: str, view: Block) -> None:
+        """Replace what an open modal shows."""
+
+    def message_at(self, channel: str, ref: str) -> Mapping[str, Any] | None:
+        """Return one message; None if it is gone."""
+
+    def permalink(self, channel: str, ref: str) -> str:
+        """Return the address of a message."""
+
+    def react(self, channel: str, ref: str, emoji: str, *, on: bool = True) -> None:
+        """Put an emoji on a message, or take it away."""
+
+    def person(self, user: str) -> Mapping[str, Any]:
+        """Return Slack's user object of an id."""
+
+    def download(self, url: str, most: int) -> bytes:
+        """Fetch a file that somebody shared, at most so many bytes."""
+
+
+class Ack:
+    """Acknowledges once: when it is told to, and otherwise before Slack's patience ends."""
+
+    def __init__(self, ack: Callable[..., Any]) -> None:
+        self._ack = ack
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(ACK_WITHIN, self.now)
+        self._timer.daemon = True
+        self._timer.start()
+        self.done = False
+
+    def now(self, **said: Any) -> bool:
+        """Acknowledge, with what Slack shall do. False: it was done already."""
+        self._timer.cancel()
+        with self._lock:
+            if self.done:
+                return False
+            self.done = True
+            self._ack(**said)
+            return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,16 +100,25 @@ class Talk:
     surface: Surface
 
     def hear(self, event: Event, context: Event, next: Callable[[], Any]) -> None:  # noqa: A002 - Bolt's name
-        """Take an alert in. As middleware this ends before Slack is told that it arrived."""
+        """Take a message in. As middleware this ends before Slack is told that it arrived."""
         own = {context.get("bot_id"), context.get("bot_user_id")} - {None}
-        if not own & {event.get("bot_id"), event.get("user")} and self._is_alert(event):
-            sender = str(event.get("bot_id") or event.get("user") or "bot")
-            name = str(event.get("username") or sender)
-            actor = Actor(id=f"slack:{sender}", name=name, via="slack")
-            found = alert(event, self.site.host_labels)
-            receipt = receive(self.site, [found], self.known(), actor)
-            log.info("an alert came by Slack", extra={"incidents": list(receipt.incidents)})
+        if not own & {event.get("bot_id"), event.get("user")}:
+            if self._is_alert(event):
+                self.take(event)
+            else:
+                self._listen(event, str(context.get("bot_user_id") or ""))
         next()
+
+    def take(self, event: Event) -> Receipt:
+        """Record an alert that is a message, with the snippets that came with it."""
+        sender = str(event.get("bot_id") or event.get("user") or "bot")
+        name = str(event.get("username") or sender)
+        actor = Actor(id=f"slack:{sender}", name=name, via="slack")
+        whole = slack_files.filled(event, self.surface)
+        found = alert(whole, self.site.host_labels)
+        receipt = receive(self.site, [found], self.known(), actor)
+        log.info("an alert came by Slack", extra={"incidents": list(receipt.incidents)})
+        return receipt
 
     def _is_alert(self, event: Event) -> bool:
         """Ask for the ids of named channels only when the sender is one that counts."""
@@ -77,34 +128,47 @@ class Talk:
         channels = {self.surface.channel_id(name) for name in self.config.alert_channels}
         return is_alert(event, channels, self.config.alert_bots)
 
-    def command(self, ack: Callable[[], Any], command: Event) -> None:
-        """Carry out a slash command."""
-        user = str(command["user_id"])
-        with _acknowledged(ack):
-            line = command_line(str(command.get("text") or ""), self.identities.slack.get)
-            card = say(self.site, line, self.identities.by_slack(user))
-        self._answer(card, command, str(command.get("channel_id") or user), user)
+    def _listen(self, event: Event, bot_user: str) -> None:
+        """Carry out what a person says to the bot in a channel or thread, once."""
+        user, channel = str(event.get("user") or ""), str(event.get("channel") or "")
+        shown = SHOWN | {"thread_broadcast"}
+        if not user or event.get("bot_id") or event.get("subtype") not in shown:
+            return
+        said = spoken(str(event.get("text") or ""), bot_user)
+        if not said or not self.first(f"slack-said/{channel}/{event.get('ts')}"):
+            return
+        thread = str(event.get("thread_ts") or "") or None
+        card = self.say(said, user, channel, thread)
+        self.tell(card, {}, channel, user, thread)
 
-    def click(self, ack: Callable[[], Any], body: Event) -> None:
-        """Carry out the line of a pressed button."""
-        action, user = body["actions"][0], str(body["user"]["id"])
-        name, line = str(action.get("action_id")), str(action.get("value") or "")
-        with _acknowledged(ack):
-            card = press(self.site, name, line, self.identities.by_slack(user))
-            if name == f"{BUTTON}details" and self._show(card, str(body.get("trigger_id"))):
-                return
-        channel = (body.get("channel") or {}).get("id") or user
-        self._answer(card, body, str(channel), user)
+    def first(self, key: str) -> bool:
+        """Say whether this is the first that any of the bots hears of something."""
+        with self.site.store.transaction("intake") as tx:
+            return tx.alert(key, None) is None
 
-    def _show(self, card: Card, trigger: str) -> bool:
+    def command(self, told: Ack, command: Event) -> None:
+        """Carry out a slash command; it is acknowledged when what it changes is durable."""
+        user, channel = str(command["user_id"]), str(command.get("channel_id") or "")
         try:
-            self.surface.open_modal(trigger, modal(card))
-        except HoldfastError as error:
-            log.warning("a modal could not be opened", extra={"error": str(error)})
-            return False
-        return True
+            card = self.say(str(command.get("text") or ""), user, channel, None)
+        finally:
+            told.now()
+        self.tell(card, command, channel or user, user)
 
-    def _answer(self, card: Card, asked: Event, channel: str, user: str) -> None:
+    def writes(self, line: str) -> bool:
+        """Say whether a typed line may change anything."""
+        verb = VERBS.get(line.strip().partition(" ")[0].lower())
+        return verb is not None and verb.writes
+
+    def say(self, text: str, user: str, channel: str, thread: str | None) -> Card:
+        """Carry out a typed line where it was typed, and return the answer."""
+        line = command_line(text, self.identities.slack.get)
+        about = in_focus(self.site.store, channel, thread)
+        return say(self.site, line, self.identities.by_slack(user), about)
+
+    def tell(
+        self, card: Card, asked: Event, channel: str, user: str, thread: str | None = None
+    ) -> None:
         """Tell one person. If one way fails there is another; if both do, the log has it."""
         said = message(card)
         try:
@@ -114,15 +178,15 @@ class Talk:
         except HoldfastError as error:
             log.info("an answer takes the other way", extra={"error": str(error)})
         try:
-            self.surface.whisper(channel, user, said)
+            self.surface.whisper(channel, user, said, thread)
         except HoldfastError as error:
             log.warning("an answer was lost", extra={"error": str(error)})
 
 
-def say(site: Site, line: str, actor: Actor) -> Card:
+def say(site: Site, line: str, actor: Actor, about: str = "") -> Card:
     """Carry out a typed line and return the answer; a refusal says why and what next."""
     try:
-        return dispatch(site, parse(line), actor).card
+        return dispatch(site, parse(line), actor, about).card
     except HoldfastError as error:
         return sorry(error)
     except Exception:  # the top of the chat: the person must be told something
@@ -137,7 +201,7 @@ def say(site: Site, line: str, actor: Actor) -> Card:
 def press(site: Site, action: str, line: str, actor: Actor) -> Card:
     """Carry out the line of a pressed button, if it is one of the bot's own."""
     verb = line.partition(" ")[0]
-    if not verb or action != f"{BUTTON}{verb}":
+    if not verb or action.partition(".")[0] != f"{BUTTON}{verb}":
         return sorry(
             BadInputError(
                 "this button is not known here; nothing was done",
@@ -145,22 +209,3 @@ def press(site: Site, action: str, line: str, actor: Actor) -> Card:
             )
         )
     return say(site, line, actor)
-
-
-def sorry(error: HoldfastError) -> Card:
-    """Return an error as a card."""
-    where = f"{error.where}: " if error.where else ""
-    lines = (f"Next: {error.next}",) if error.next else ()
-    return Card(title=f"{where}{error.what}", tone="bad", lines=lines)
-
-
-@contextmanager
-def _acknowledged(ack: Callable[[], Any]) -> Iterator[None]:
-    """Acknowledge when the work is done and durable, but never later than Slack waits."""
-    timer = threading.Timer(ACK_WITHIN, ack)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        ack()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import BinaryIO
 
 import click
@@ -64,8 +65,9 @@ def say(words: list[str], *, as_json: bool) -> int:
 @click.argument("incident", default="")
 def chat(incident: str) -> int:
     """Talk to the running bot in a terminal."""
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     with _client("console") as client:
-        return console_chat(client, terminal(), incident)
+        return console_chat(client, terminal(), incident, Path(home) / "holdfast" / "history")
 
 
 @click.command()

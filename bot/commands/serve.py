@@ -43,8 +43,10 @@ def serve(ctx: click.Context, address: str, fd: Sequence[int]) -> None:
 def _doors(app: App) -> list[ChatDoor]:
     """Return the chat systems that are configured; Slack's library is loaded only then."""
     slack = app.config.slack
-    if not slack.bot_token and not slack.app_token:
+    if not (slack.bot_token or slack.app_token or slack.signing_secret):
         return []
     door = importlib.import_module("bot.chat.slack").SlackDoor
     known, url = app.sources.known, app.config.url
-    return [door(app.site, app.identities, slack, known=known, page_url=url)]
+    made = door(app.site, app.identities, slack, known=known, page_url=url)
+    app.roster.reader = getattr(made, "group_members", None)
+    return [made]

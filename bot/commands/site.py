@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import click
@@ -9,8 +10,6 @@ import click
 from bot.app import build
 from bot.commands.context import configuration
 from bot.layout import lay_out
-
-MANIFEST = Path(__file__).resolve().parent.parent / "chat" / "slack_manifest.yml"
 
 
 @click.command()
@@ -45,6 +44,23 @@ def slack() -> None:
 
 
 @slack.command("manifest")
-def manifest() -> None:
+@click.option("--url", default="", help="Where Slack reaches the bot; without it Socket Mode.")
+def manifest(url: str) -> None:
     """Print the app manifest to paste into Slack."""
-    click.echo(MANIFEST.read_text(), nl=False)
+    made: str = importlib.import_module("bot.chat.slack_manifest").manifest(url)
+    click.echo(made, nl=False)
+
+
+@slack.command("check")
+@click.pass_context
+def check(ctx: click.Context) -> int:
+    """Verify tokens, scopes, channels, user groups and people; say what to mend."""
+    config = configuration(ctx)
+    people = {key: part.slack for key, part in config.people.items() if part.slack}
+    groups = [name for names in config.groups.values() for name in names]
+    findings = importlib.import_module("bot.chat.slack_call").check(config.slack, people, groups)
+    for one in findings:
+        click.echo(f"{'ok  ' if one.ok else 'MEND'} {one.what}")
+        if not one.ok:
+            click.echo(f"     Next: {one.next}")
+    return 0 if all(one.ok for one in findings) else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from bot.approval.rules import glass_of
 from bot.decide.action import LIVE, MAX_ATTEMPTS, Action, Tempo
 from bot.decide.runs import following, quiet_at, retry_at
 from bot.decide.tend import in_doubt, keep, owed_hosts, read_at, rounds
@@ -67,6 +68,8 @@ def due(incident: Incident, runs: Sequence[Run], now: datetime, tempo: Tempo) ->
     current = incident.current
     if current is not None and current.state in {ProposalState.OPEN, ProposalState.APPROVED}:
         waits += [current.expires_at, now + timedelta(seconds=5)]
+        if rule := glass_of(current.content):
+            waits += [one.at + timedelta(seconds=rule.delay) for one in current.glass]
     authorised = [p for p in incident.rollouts if not p.authority_ended]
     for rollout in incident.rollouts:
         doubtful = in_doubt(incident, rollout)
@@ -124,13 +127,23 @@ def _advance(
     if proposal.state in {ProposalState.OPEN, ProposalState.APPROVED}:
         if now >= proposal.expires_at:
             return [Action(verb="expire", proposal=proposal.id)]
-        verb = "start" if proposal.state is ProposalState.APPROVED else "review"
-        return [Action(verb=verb, proposal=proposal.id)]
+        if proposal.state is ProposalState.APPROVED:
+            return [Action(verb="start", proposal=proposal.id)]
+        verbs = ["glass", "review"] if _glass_due(proposal, now) else ["review"]
+        return [Action(verb=verb, proposal=proposal.id) for verb in verbs]
     if proposal.state is ProposalState.RUNNING:
         return roll(incident, proposal, runs, now)
     if proposal.state is ProposalState.DONE and _wants_hold(incident, proposal):
         return [Action(verb="hold", proposal=proposal.id)]
     return []
+
+
+def _glass_due(proposal: Proposal, now: datetime) -> bool:
+    """Say whether the delay of somebody's break-glass is over; who counts is seen to later."""
+    rule = glass_of(proposal.content)
+    return rule is not None and any(
+        now >= one.at + timedelta(seconds=rule.delay) for one in proposal.glass
+    )
 
 
 def _wants_hold(incident: Incident, proposal: Proposal) -> bool:

@@ -50,7 +50,9 @@ def extend(incident: Incident, entries: Iterable[Entry]) -> Incident:
 
 def _opened(incident: Incident, entry: Entry) -> None:
     incident.title = entry.data["title"]
-    incident.signature = Signature(**entry.data["signature"])
+    signature = entry.data["signature"]
+    incident.signature = Signature(**signature) if signature else None
+    incident.severity = entry.data.get("severity") or incident.severity
     incident.opened_at = entry.at
 
 
@@ -211,17 +213,40 @@ def _approval(incident: Incident, entry: Entry) -> None:
     proposal = incident.proposals.get(entry.data["proposal"])
     if proposal is None:
         return
-    proposal.approvals.append(
-        Approval(
-            person=entry.actor.id,
-            name=entry.actor.name,
-            via=entry.actor.via,
-            digest=entry.data["digest"],
-            at=entry.at,
-        )
-    )
+    proposal.approvals.append(_word(entry))
     if entry.data.get("complete"):
         _move(proposal, ProposalState.APPROVED, "", entry)
+
+
+def _word(entry: Entry) -> Approval:
+    """Return what a person said of a digest."""
+    return Approval(
+        person=entry.actor.id,
+        name=entry.actor.name,
+        via=entry.actor.via,
+        digest=entry.data["digest"],
+        at=entry.at,
+        reason=str(entry.data.get("why", "")),
+    )
+
+
+def _approval_refused(incident: Incident, entry: Entry) -> None:
+    """Note a try of somebody who does not count; a slip of the digest or the time is none."""
+    proposal = incident.proposals.get(entry.data["proposal"])
+    if proposal is not None and entry.data.get("uncounted"):
+        proposal.refused.append(_word(entry))
+
+
+def _glass_broken(incident: Incident, entry: Entry) -> None:
+    proposal = incident.proposals.get(entry.data["proposal"])
+    if proposal is not None and proposal.state is ProposalState.OPEN:
+        proposal.glass.append(_word(entry))
+
+
+def _glass_opened(incident: Incident, entry: Entry) -> None:
+    proposal = incident.proposals.get(entry.data["proposal"])
+    if proposal is not None and _move(proposal, ProposalState.APPROVED, "", entry):
+        proposal.glass_opened = str(entry.data["why"])
 
 
 def _started(incident: Incident, entry: Entry) -> None:
@@ -493,6 +518,9 @@ STEPS: Mapping[str, Step] = MappingProxyType(
         "proposal.expired": _moves_to(ProposalState.EXPIRED),
         "proposal.rejected": _moves_to(ProposalState.REJECTED),
         "approval.given": _approval,
+        "approval.refused": _approval_refused,
+        "glass.broken": _glass_broken,
+        "glass.opened": _glass_opened,
         "rollout.started": _started,
         "wave.started": _wave_started,
         "wave.finished": _wave_finished,

@@ -164,13 +164,14 @@ class Host:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """A person's yes to one digest."""
+    """A person's yes to one digest. ``reason`` is why the glass was broken, or a try refused."""
 
     person: str
     name: str
     via: str
     digest: str
     at: datetime
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +220,12 @@ class Proposal:
     state: ProposalState = ProposalState.OPEN
     why: str = ""
     approvals: list[Approval] = field(default_factory=list)
+    refused: list[Approval] = field(default_factory=list)
+    """Tries of people who do not count: told, and never a ground for anything."""
+    glass: list[Approval] = field(default_factory=list)
+    """The people who broke the glass, each with a reason."""
+    glass_opened: str = ""
+    """Why that was enough, once it was."""
     waves: list[Wave] = field(default_factory=list)
     started_at: datetime | None = None
     resumed_at: datetime | None = None

@@ -15,6 +15,7 @@ ANSWERS = {
     "approval.given": "approved",
     "approval.refused": "refused",
     "proposal.rejected": "rejected",
+    "glass.broken": "BROKE THE GLASS",
 }
 
 
@@ -112,12 +113,17 @@ def approvals(case: Case) -> str:
         return "Nobody approved, tried to approve, or rejected anything."
     head = ["When (UTC)", "Who", "Through", "Answer", "Proposal", "Digest", "Why"]
     started = [
-        f"- {p.id} was started at {utc(p.started_at)} UTC by the approval of "
-        f"{', '.join(inline(a.name) for a in p.approvals) or 'nobody'}"
-        for p in case.started
+        f"- {p.id} was started at {utc(p.started_at)} UTC by {_authority(p)}" for p in case.started
     ]
     note = [f"{many(len(rows), 'answer')}, in order:", "", table(head, rows)]
     return "\n".join([*note, *(["", *started] if started else [])])
+
+
+def _authority(proposal: Proposal) -> str:
+    """Say on whose word a proposal was started."""
+    if proposal.glass_opened:
+        return f"**break-glass**, without the usual approvals: {inline(proposal.glass_opened)}"
+    return f"the approval of {', '.join(inline(a.name) for a in proposal.approvals) or 'nobody'}"
 
 
 def _answer(case: Case, entry: Entry) -> list[str]:

@@ -166,7 +166,7 @@ def _pools(case: Case) -> list[str]:
 def hypothesis(case: Case) -> str:
     """Name the suspected cause and the lines that it rests on; it is never stated as a fact."""
     opened = next(iter(case.of("incident.opened")), None)
-    report = opened.data.get("report", {}) if opened else {}
+    report = (opened.data.get("report") or {}) if opened else {}
     match = case.incident.match or {}
     candidates = match.get("candidates") or []
     rows = ["*A hypothesis from the crash text and the runbooks, not a finding.*", ""]

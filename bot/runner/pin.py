@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bot.errors import BadInputError, ConflictError
+from bot.errors import BadInputError, ConflictError, NotFoundError
 from bot.timeline.chain import canonical
 
 SITE = ".holdfast"
@@ -143,6 +143,15 @@ def _copy(part: Part, target: Path) -> None:
             where=str(part.directory),
             next="it is tried again; let an update of the playbooks end first",
         ) from error
+
+
+def pinned_text(digest: str, name: str, shelf: Path) -> str:
+    """Return the text of one file of a pinned tree; raise ``NotFoundError`` if it is not there."""
+    root = (shelf / digest).resolve()
+    file = (root / name).resolve()
+    if not digest or not file.is_relative_to(root) or not file.is_file():
+        raise NotFoundError(f"{name} is not in the pinned copy {digest[:12]}", next="propose again")
+    return _content(file).decode("utf-8", "replace")
 
 
 def pin_data(value: Mapping[str, Any], shelf: Path) -> str:

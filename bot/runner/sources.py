@@ -154,6 +154,10 @@ class DiskSources:
         """Keep a private copy of the playbooks and return its hash."""
         return pin.pin_tree(self._parts(), self._shelf)
 
+    def pinned(self, tree: str, name: str) -> str:
+        """Return the text of a playbook in a private copy; raise ``NotFoundError``."""
+        return pin.pinned_text(tree, name, self._shelf)
+
     def _parts(self) -> list[Part]:
         """Return what a run needs: the playbooks, and what the site's ``ansible.cfg`` names."""
         root = self._config.path(self._config.playbooks)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from bot.approval.rules import facts_of, terms
 from bot.errors import NotFoundError
-from bot.incident.state import Proposal
+from bot.incident.state import Incident, Proposal
 from bot.runbook.model import Library, Mitigation, Runbook, resolved
 from bot.service.site import Site
 
@@ -27,7 +28,9 @@ def mitigation_of(runbook: Runbook, name: str) -> Mitigation:
     raise NotFoundError(f"runbook {runbook.id} has no mitigation {name!r}", next=f"it has: {names}")
 
 
-def current_sources(site: Site, proposal: Proposal, *, deep: bool) -> dict[str, Any]:
+def current_sources(
+    site: Site, incident: Incident, proposal: Proposal, *, deep: bool
+) -> dict[str, Any]:
     """Return today's value of a proposal's sources; ``deep`` resolves the inventory too."""
     content = proposal.content
     now: dict[str, Any] = {"tree": site.sources.tree()}
@@ -37,6 +40,8 @@ def current_sources(site: Site, proposal: Proposal, *, deep: bool) -> dict[str, 
         mitigation = mitigation_of(runbook, content["mitigation"]["id"])
         now["runbook"] = {**content["runbook"], "revision": site.sources.revision(runbook.id)}
         now["variables"] = {**resolved(mitigation), "ref": proposal.id}
+        facts = facts_of(content, incident.severity)
+        now["approval"] = terms(site.policy, facts, mitigation.approvals)
     except NotFoundError:
         now["runbook"] = None
     if deep:

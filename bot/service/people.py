@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from difflib import get_close_matches
+
 from bot.errors import BadInputError, ConflictError
 from bot.incident.state import BUSY, Incident, Proposal, ProposalState
 from bot.service.site import Site, allow, refold
@@ -21,13 +24,22 @@ def note(site: Site, incident: str, text: str, actor: Actor) -> str:
 
 
 def assign(site: Site, incident: str, role: str, who: str, actor: Actor) -> str:
-    """Give a role to a person of the configuration."""
+    """Give a role to a person of the configuration; ``me`` is whoever says it.
+
+    Role and person may be said in either order.
+    """
     allow(site, actor, "assign")
+    if role.lower() not in ROLES and who.lower() in ROLES:
+        role, who = who, role
+    role = role.lower()
     if role not in ROLES:
-        raise BadInputError(f"there is no role {role!r}", next=f"use {', '.join(ROLES)}")
-    key = who.removeprefix("@")
+        raise BadInputError(f"there is no role {role!r}", next=_close(role, ROLES))
+    key = actor.id if who.lower() == "me" else who.removeprefix("@")
     if key not in site.people:
-        raise BadInputError(f"unknown person {who!r}", next="add them under 'people' in the config")
+        names = [*site.people, "me"]
+        raise BadInputError(
+            f"unknown person {who!r}", next=f"{_close(key, names)}; 'people' in the config has them"
+        )
     text = f"{site.people[key].name} is {role}"
     _append(site, incident, "incident.assigned", text, actor, {"role": role, "person": key})
     return f"{incident}: {text}"
@@ -44,10 +56,24 @@ def ack(site: Site, incident: str, actor: Actor) -> str:
 def severity(site: Site, incident: str, level: str, actor: Actor) -> str:
     """Set the severity."""
     allow(site, actor, "severity")
-    if level not in SEVERITIES:
-        raise BadInputError(f"{level!r} is no severity", next=f"use {', '.join(SEVERITIES)}")
+    level = severity_of(level)
     _append(site, incident, "incident.severity", f"severity {level}", actor, {"severity": level})
     return f"{incident} is {level}"
+
+
+def severity_of(word: str) -> str:
+    """Read ``sev1``, ``SEV1`` or ``1``; raise ``BadInputError``."""
+    level = word.strip().lower()
+    level = f"sev{level}" if level.isdigit() else level
+    if level not in SEVERITIES:
+        raise BadInputError(f"{word!r} is no severity", next=f"use {', '.join(SEVERITIES)}")
+    return level
+
+
+def _close(word: str, known: Sequence[str]) -> str:
+    """Return the nearest known word as a question, or all of them."""
+    near = get_close_matches(word.lower(), known, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"use {', '.join(known)}"
 
 
 def resolve(site: Site, incident: str, actor: Actor) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from bot.approval.rules import facts_of, terms
 from bot.clock import stamp
 from bot.decide import Action
 from bot.errors import BadInputError, HoldfastError
@@ -241,7 +242,7 @@ def _content(site: Site, incident: Incident, asked: Request) -> dict[str, Any]:
     _spared(rule, queue, inventory.pools)
     rolling_back = asked.rollback_of is not None
     write = mitigation.rollback if rolling_back else mitigation.playbook
-    return {
+    content: dict[str, Any] = {
         "incident": incident.id,
         "requester": asked.requester,
         "purpose": asked.purpose,
@@ -290,9 +291,11 @@ def _content(site: Site, incident: Incident, asked: Request) -> dict[str, Any]:
         "rollback": mitigation.rollback if mitigation.reversible else None,
         "hold": {} if rolling_back else _hold(site, runbook),
         "dry_run": asked.previewed,
-        "approvals": max(site.required, mitigation.approvals),
         "expires_at": stamp(site.clock.now() + timedelta(seconds=site.expiry)),
     }
+    approval = terms(site.policy, facts_of(content, incident.severity), mitigation.approvals)
+    most = max(need["required"] for need in approval["needs"])
+    return {**content, "approvals": most, "approval": approval}
 
 
 def _listed(

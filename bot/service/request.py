@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.crash.show import from_dict
 from bot.decide import Action
 from bot.errors import BadInputError, ConflictError
 from bot.incident.state import BUSY, Incident, ProposalState
 from bot.ports import Transaction
-from bot.runbook.match import match
 from bot.runbook.model import Mitigation, Runbook
 from bot.runbook.variable import resolved as values
 from bot.service.knowledge import find, mitigation_of
+from bot.service.matching import of_incident
 from bot.service.site import Site, allow, load, locate, refold
 from bot.service.step import Commit
 from bot.timeline.entry import BOT, Actor, Draft
@@ -20,12 +19,10 @@ from bot.timeline.entry import BOT, Actor, Draft
 
 def match_crash(site: Site, incident: Incident, _action: Action) -> Commit:
     """Match the incident's first crash against the runbooks, and ask for a proposal."""
-    opening = site.store.entries(incident.id)
-    first = next(e for e in opening if e.kind == "incident.opened")
-    alert = next((e.data for e in opening if e.kind == "alert.received"), {})
     library = site.sources.library()
-    report = from_dict(first.data["report"])
-    matches = match(library, report, str(alert.get("text", "")), alert.get("labels"))
+    looked = of_incident(site, incident)
+    assert looked is not None, "only an incident with a signature is matched"
+    matches = looked[0]
     data = {
         "candidates": [
             {

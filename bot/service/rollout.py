@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from bot.approval.policy import may_start, may_write
+from bot.approval.policy import VERBS, may_start, may_write
+from bot.approval.rules import facts_of, frozen
 from bot.clock import stamp
 from bot.decide import Action, following
-from bot.errors import HoldfastError
+from bot.errors import HoldfastError, UnavailableError
 from bot.incident.cascade import outcomes, tallied
 from bot.incident.state import Incident, Outcome, Proposal
 from bot.ports import Run, Transaction
@@ -18,7 +19,7 @@ from bot.proposal.content import changes, digest
 from bot.rollout.outcome import Raw, applied, rolled_back
 from bot.service.knowledge import current_sources
 from bot.service.report import lost_run
-from bot.service.site import Site
+from bot.service.site import Site, reread
 from bot.service.step import Commit
 from bot.timeline.entry import Draft
 
@@ -36,28 +37,27 @@ def expire(_site: Site, _incident: Incident, action: Action) -> Commit:
 def review(site: Site, incident: Incident, action: Action) -> Commit | None:
     """Supersede an open proposal when a file that it was made from has changed."""
     proposal = incident.proposals[action.proposal]
-    change = changes(proposal.content, current_sources(site, proposal, deep=False))
+    change = changes(proposal.content, current_sources(site, incident, proposal, deep=False))
     return _supersede(proposal, change) if change else None
 
 
 def start(site: Site, incident: Incident, action: Action) -> Commit | None:
     """Use the approval: the last look at every source, then the one start."""
     proposal = incident.proposals[action.proposal]
-    try:
-        current = current_sources(site, proposal, deep=True)
-        change = changes(proposal.content, current)
-        if current.get("inventory", proposal.content["inventory"]) != proposal.content["inventory"]:
-            which = site.sources.changed(proposal.content["inventory"], proposal.hosts)
-            change += f" ({which})" if which else ""
-    except HoldfastError as error:
-        change = f"what it was made from cannot be read any more ({error.what})"
-    if digest(proposal.content) != proposal.digest:
-        change = "its recorded content no longer has its digest"
-    if change:
+    if change := _changed(site, incident, proposal):
         return _supersede(proposal, change)
-    decision = may_start(proposal, site.people, site.clock.now())
+    said = [*proposal.approvals, *proposal.glass]
+    reread(site, [one.person for one in said], VERBS["approve"])
+    now = site.clock.now()
+    stop = frozen(site.policy, facts_of(proposal.content, incident.severity), now)
+    decision = may_start(proposal, site.people, now, stop)
+    if not decision.ok and (trouble := getattr(site.people, "trouble", "")):
+        raise UnavailableError(
+            f"{decision.sentence}; {trouble}", next="it is tried again by itself"
+        )
     if not decision.ok:
         return _supersede(proposal, f"it may not start: {decision.sentence}")
+    yes = proposal.glass if proposal.glass_opened else proposal.approvals
     started = Draft(
         key=f"started.{proposal.id}",
         kind="rollout.started",
@@ -65,18 +65,36 @@ def start(site: Site, incident: Incident, action: Action) -> Commit | None:
         data={
             "proposal": proposal.id,
             "digest": proposal.digest,
-            "approved_by": list(dict.fromkeys(a.person for a in proposal.approvals)),
+            "approved_by": list(dict.fromkeys(a.person for a in yes)),
+            "break_glass": proposal.glass_opened or None,
             "hosts": len(proposal.hosts),
         },
     )
 
     def commit(tx: Transaction, now: Incident) -> None:
+        if now.severity != incident.severity:
+            return  # what has to be approved may depend on it: look again
         for run in tx.runs(now.id):
             if run.spec.get("proposal") == proposal.content["rollback_of"] is not None:
                 tx.cancel(run.ident)
         tx.append(now.id, *_released(now, proposal), started)
 
     return commit
+
+
+def _changed(site: Site, incident: Incident, proposal: Proposal) -> str:
+    """Say what is not as it was approved; '' if all is."""
+    if digest(proposal.content) != proposal.digest:
+        return "its recorded content no longer has its digest"
+    try:
+        current = current_sources(site, incident, proposal, deep=True)
+        change = changes(proposal.content, current)
+        if current.get("inventory", proposal.content["inventory"]) != proposal.content["inventory"]:
+            which = site.sources.changed(proposal.content["inventory"], proposal.hosts)
+            change += f" ({which})" if which else ""
+    except HoldfastError as error:
+        return f"what it was made from cannot be read any more ({error.what})"
+    return change
 
 
 def _released(now: Incident, proposal: Proposal) -> list[Draft]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bot.approval.policy import Decision, Person, may
+from bot.approval.policy import VERBS, Decision, Person, Policy, may
 from bot.decide import Tempo
 from bot.errors import NotFoundError, RefusedError
 from bot.incident.fold import fold
 from bot.incident.state import Incident
 from bot.ports import Clock, Sources, Store, Transaction
+from bot.service.roster import Roster
 from bot.timeline.entry import Actor
 
 
@@ -27,7 +28,7 @@ class Site:
     sources: Sources
     people: Mapping[str, Person]
     tempo: Tempo = field(default_factory=Tempo)
-    required: int = 1
+    policy: Policy = field(default_factory=Policy)
     expiry: float = 1800.0
     hold_interval: float | None = None
     prometheus_url: str | None = None
@@ -52,12 +53,19 @@ def person(site: Site, actor: Actor) -> Person:
 
 def allow(site: Site, actor: Actor, verb: str) -> Decision:
     """Return the yes to ``verb``, or raise ``RefusedError`` with the reason."""
+    reread(site, [actor.id], VERBS.get(verb, ()))
     decision = may(person(site, actor), verb)
     if not decision.ok:
         raise RefusedError(
             decision.sentence, next="ask somebody with that role; nothing was changed"
         )
     return decision
+
+
+def reread(site: Site, who: Collection[str], roles: Collection[str]) -> None:
+    """See whether people still have a role that user groups give. Calls out: in no transaction."""
+    if isinstance(site.people, Roster):
+        site.people.reread(who, roles)
 
 
 def locate(site: Site, name: str) -> str:

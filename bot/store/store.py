@@ -15,8 +15,8 @@ from bot.ports import Answer, Clock, IncidentRow, Posted, Run
 from bot.store import leases, ledger, queue
 from bot.store.dialect import Dialect, explained
 from bot.store.migrate import upgrade
+from bot.store.schema import alerts, tokens, work
 from bot.store.schema import posted as posts
-from bot.store.schema import tokens, work
 from bot.store.sqlite import Sqlite
 from bot.store.transaction import SqlTransaction, list_incidents
 from bot.timeline.entry import Entry
@@ -249,6 +249,14 @@ class SqlStore:
         """Return whose token this is."""
         with self._reads() as connection:
             return connection.scalar(select(tokens.c.person).where(tokens.c.digest == digest))
+
+    def alert_keys(self, beginning: str, least: str = "") -> list[str]:
+        """Return the keys of noted alerts that begin so and are not below ``least``, in order."""
+        key = alerts.c.key
+        wanted = key.startswith(beginning, autoescape=True)
+        with self._reads() as connection:
+            found = connection.scalars(select(key).where(wanted))
+            return sorted(one for one in found if one >= least)
 
     def posted(self, incident: str) -> Mapping[str, Posted]:
         """Return slot -> message of an incident."""

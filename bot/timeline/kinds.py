@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 KINDS = MappingProxyType(
     {
-        "incident.opened": "an incident was opened for a crash signature",
+        "incident.opened": "an incident was opened for a crash signature, or declared by a person",
         "incident.assigned": "a person took or was given a role",
         "incident.severity": "the severity was set",
         "incident.resolved": "the incident was declared resolved",
@@ -26,6 +26,8 @@ KINDS = MappingProxyType(
         "proposal.rejected": "a person said no",
         "approval.given": "a person said yes to one digest",
         "approval.refused": "a person tried to approve and may not, or named another digest",
+        "glass.broken": "a person broke the glass of a proposal, with a reason: an emergency",
+        "glass.opened": "break-glass took the place of approvals: who, and why it was enough",
         "rollout.started": "the approval was used to start the rollout",
         "wave.started": "a wave was started on named hosts",
         "wave.finished": "a wave ended: the outcome of each of its hosts",
@@ -48,8 +50,10 @@ KINDS = MappingProxyType(
         "hold.restored": "the value was written again under the approval",
         "hold.released": "a person ended the hold",
         "note.added": "a person's note",
+        "note.pinned": "a message of the chat that a person put into the timeline",
+        "note.struck": "a pin was taken back; it stays in the record, struck",
     }
 )
 
-REDACTABLE = frozenset({"note.added", "approval.refused", "wave.late"})
+REDACTABLE = frozenset({"note.added", "note.pinned", "approval.refused", "wave.late"})
 """Kinds whose content may be forgotten: the state of the incident does not depend on them."""

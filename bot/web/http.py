@@ -27,6 +27,8 @@ from bot.service.receive import receive
 from bot.timeline.entry import Actor
 from bot.web import page
 from bot.web.metrics import exposition
+from bot.web.slack import Answering
+from bot.web.slack import add as add_slack
 
 LIMIT = 1024 * 1024
 READING = threading.Lock()
@@ -42,13 +44,14 @@ HTML = {
 Health = Callable[[], Mapping[str, Any]]
 
 
-def create(app: App, health: Health) -> FastAPI:
+def create(app: App, health: Health, slack: Answering | None = None) -> FastAPI:
     """Build the web application over a wired ``App``."""
     api = FastAPI(title="Holdfast", docs_url=None, redoc_url=None)
     _errors(api)
     _intake(api, app)
     _reading(api, app, health)
     _commands(api, app)
+    add_slack(api, slack)
     return api
 
 

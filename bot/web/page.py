@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bot.approval.policy import Person
-from bot.chat import cards
+from bot.chat import cards, proposal_cards
 from bot.clock import stamp
 from bot.incident.cascade import Cascade, measure, outcomes
 from bot.incident.state import Exposure, Host, Incident, Outcome, Proposal, ProposalState
@@ -238,7 +238,7 @@ def _crowd(cascade: Cascade) -> list[tuple[str, str]]:
 
 
 def _card(incident: Incident, proposal: Proposal, people: Mapping[str, Person]) -> dict[str, Any]:
-    card = cards.proposal_card(incident, proposal, people, full=True)
+    card = proposal_cards.proposal_card(incident, proposal, people, full=True)
     fields = [(name, proposal.digest if name == "Digest" else value) for name, value in card.fields]
     return {
         "title": card.title,

@@ -16,6 +16,7 @@ import uvicorn
 from bot.app import App, start_workers
 from bot.errors import BadInputError, HoldfastError
 from bot.web.http import create
+from bot.web.slack import Answering
 from bot.worker import Launcher
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,10 @@ def serve(
         return _health(app, [worker.trouble for worker, _ in workers], doors)
 
     config = uvicorn.Config(
-        create(app, health), log_level="warning", access_log=False, timeout_graceful_shutdown=5
+        create(app, health, _slack(doors)),
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=5,
     )
     server = uvicorn.Server(config)
     if threading.current_thread() is threading.main_thread():
@@ -91,6 +95,11 @@ def serve(
             door.stop()
         for _, thread in workers:
             thread.join(timeout=10)
+
+
+def _slack(doors: Sequence[ChatDoor]) -> Answering | None:
+    """Return what answers Slack's requests, if one of the doors does."""
+    return next((door.http for door in doors if hasattr(door, "http")), None)
 
 
 def _share_memory() -> None:

@@ -1,4 +1,7 @@
-"""Slack, against a real Slack-compatible server over a real WebSocket."""
+"""Slack, against a real Slack-compatible server over a real WebSocket: what is told of one server.
+
+The behaviours that hold on every server are in test_slack_behaviours.py.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,21 +22,19 @@ from bot.clock import SystemClock
 from bot.config import SlackPart
 from bot.demo import enclave as place
 from bot.fleet.inventory import Inventory
-from bot.ports import Sources
 from bot.service.site import Site, load
 from bot.store import open_store
 from bot.timeline.entry import Draft
+from tests.fakes import Sources
 from tests.machine import PATIENCE
 from tests.slack_server import (
     ALERT_USER,
     ALERTS,
     COMMANDER,
     ONCALL,
-    OTHER,
     STRANGER,
     SlackServer,
     binary,
-    buttons,
     envelope,
     until,
     words,
@@ -49,7 +49,6 @@ PEOPLE = {
 }
 SLACK_IDS = {COMMANDER: "kim", ONCALL: "robin"}
 LABELS = ("host", "hostname", "nodename", "node", "instance")
-HOSTILE = "<!channel> <@U02COMMANDER> *b* ``` :fire: <http://evil.example|go> & &lt;"
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +67,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     yield Site(
         store=store,
         clock=clock,
-        sources=cast("Sources", None),
+        sources=Sources(["web-01", "web-02"]),
         people=PEOPLE,
         host_labels=LABELS,
     )
@@ -83,6 +82,7 @@ def door(site: Site, server: SlackServer, **changes: Any) -> Iterator[SlackDoor]
         api_url=server.api_url,
         alert_channels=["#alerts"],
         alert_bots=["B0PROM", ALERT_USER],
+        replay=0.0,
         **changes,
     )
     found = SlackDoor(
@@ -178,111 +178,6 @@ def test_an_alert_with_empty_text_opens_an_incident_whose_headline_is_posted(
     assert len(server.messages()) == 2  # the alert and the headline, edited, never posted again
 
 
-def test_a_person_quoting_an_oops_opens_nothing(
-    site: Site, server: SlackServer, connected: SlackDoor
-) -> None:
-    server.say(COMMANDER, f"look at this from Alertmanager:\n{OOPS}")
-    server.say(ALERT_USER, OOPS, channel=OTHER)
-    quoted = alertmanager("1700000002.000100") | {"user": COMMANDER, "username": "alertmanager"}
-    del quoted["bot_id"], quoted["subtype"]
-    server.relay.deliver(envelope(quoted))
-    edited = {
-        "type": "message",
-        "subtype": "message_changed",
-        "channel": ALERTS,
-        "ts": "1700000003.000100",
-        "hidden": True,
-        "message": alertmanager("1700000002.000100"),
-    }
-    server.relay.deliver(envelope(edited))
-    own = alertmanager("1700000004.000100") | {"bot_id": "B0BOT", "user": "U0BOT"}
-    server.relay.deliver(envelope(own))
-    assert site.store.incidents() == []
-
-
-def test_an_event_that_is_delivered_again_is_counted_once(
-    site: Site, server: SlackServer, connected: SlackDoor
-) -> None:
-    event = alertmanager("1700000001.000100")
-    first = envelope(event)
-    server.relay.deliver(first)
-    server.relay.deliver(first)
-    server.relay.deliver(envelope(event, retry=1))
-    server.relay.deliver(envelope(event | {"username": "Alertmanager 2"}, retry=2))
-    assert [row.id for row in site.store.incidents()] == ["INC-1"]
-    assert kinds(site).count("alert.received") == 1
-    over = alertmanager("1700000009.000100", title="[RESOLVED] KernelOops")
-    server.relay.deliver(envelope(over))
-    assert kinds(site).count("alert.received") == 1
-    assert kinds(site).count("alert.resolved") == 1
-
-
-def test_the_commanders_click_approves_and_the_buttons_vanish(
-    site: Site, server: SlackServer, connected: SlackDoor
-) -> None:
-    open_incident(site, server)
-    log = propose(site)
-    card = server.message_with("P-1 · open")
-    headline = server.message_with("INC-1 · open")
-    assert card["thread_ts"] == headline["ts"]
-    assert [b["text"]["text"] for b in buttons(card)] == ["Approve", "Reject", "Details"]
-    assert server.click(COMMANDER, card, "Approve") < 3 * PATIENCE
-    (given,) = (e for e in site.store.entries("INC-1") if e.kind == "approval.given")
-    assert (given.actor.id, given.actor.via) == ("kim", "slack")
-    assert given.data["digest"] == log.proposals["P-1"]
-    after = server.message_with("P-1 · approved")
-    assert after["ts"] == card["ts"]
-    assert [b["text"]["text"] for b in buttons(after)] == ["Details"]
-    assert server.click(COMMANDER, card, "Approve") < 3 * PATIENCE
-    until(
-        lambda: "approved already (approved by Kim Larsen)" in "".join(server.whispers(COMMANDER)),
-        "the second click is answered",
-    )
-    assert kinds(site).count("approval.given") == 1
-
-
-def test_two_clicks_at_once_give_one_approval(
-    site: Site, server: SlackServer, connected: SlackDoor
-) -> None:
-    open_incident(site, server)
-    propose(site)
-    card = server.message_with("P-1 · open")
-    clicks = [
-        threading.Thread(target=server.click, args=(COMMANDER, card, "Approve")) for _ in range(3)
-    ]
-    for click in clicks:
-        click.start()
-    for click in clicks:
-        click.join()
-    assert kinds(site).count("approval.given") == 1
-    until(lambda: len(server.whispers(COMMANDER)) == 3, "each click is answered")
-    assert sum("approved already" in said for said in server.whispers(COMMANDER)) == 2
-
-
-def test_who_may_not_approve_is_refused_and_told_why(
-    site: Site, server: SlackServer, connected: SlackDoor
-) -> None:
-    open_incident(site, server)
-    propose(site, "P-2", rollback_of="P-1")  # Kim asked for it
-    card = server.message_with("P-2 · open")
-    server.click(ONCALL, card, "Approve")
-    server.click(STRANGER, card, "Approve")
-    server.click(COMMANDER, card, "Approve")
-    for user, why in (
-        (ONCALL, "approve needs the role approver or commander; Robin Oduya has responder"),
-        (STRANGER, "unknown person"),
-        (COMMANDER, "the requester cannot approve"),
-    ):
-        until(partial(_was_told, server, user, why), why)
-    assert kinds(site).count("approval.refused") == 3
-    assert "approval.given" not in kinds(site)
-    assert load(site, "INC-1").proposals["P-2"].state == "open"
-
-
-def _was_told(server: SlackServer, user: str, why: str) -> bool:
-    return why in "".join(server.whispers(user))
-
-
 def test_a_stale_or_foreign_button_does_nothing_and_is_answered(
     site: Site, server: SlackServer, connected: SlackDoor
 ) -> None:
@@ -334,37 +229,6 @@ def test_details_opens_a_modal(site: Site, server: SlackServer, connected: Slack
 
     (call,) = until(opened, "a modal is opened")
     assert "127 becomes 0" in json.dumps(call["view"])
-
-
-def test_hostile_text_reaches_slack_escaped(
-    site: Site, server: SlackServer, connected: SlackDoor
-) -> None:
-    text = OOPS.replace("swapper/5", HOSTILE) + f"\nBUG: {HOSTILE}\n"
-    event = alertmanager("1700000001.000100", text, title=HOSTILE)
-    event["attachments"][0]["fields"] = [{"title": "host", "value": HOSTILE}]
-    server.relay.deliver(envelope(event))
-    log = Log(at=site.clock.now())
-    log.matched()
-    log.request(1)
-    log.probe(1)
-    log.preview(1)
-    log.propose("P-1", 1)
-    data = dict(log.entries[-1].data)
-    dry = {"request": 1, "run": "r", "sha256": "1" * 64, "hosts": {HOSTILE: [HOSTILE]}}
-    log.entries[-3] = log.add("dryrun.recorded", HOSTILE, dry, key="hostile")
-    log.entries.pop()
-    data["content"]["mitigation"]["title"] = HOSTILE
-    data["content"]["mitigation"]["residual"] = HOSTILE
-    append(site, log.entries)
-    server.message_with("P-1 · open")
-    server.command(ONCALL, "statsu <!channel> & ```")
-    until(lambda: server.whispers(ONCALL), "answered")
-    bodies = [e["detail"] for e in server.sent() if e["summary"].startswith("chat.")]
-    assert len(bodies) >= 2
-    sent = json.dumps([*bodies, *server.whispers(ONCALL)], ensure_ascii=False)
-    assert "&lt;!channel&gt;" in sent
-    for bad in ("<!channel>", "<@U02COMMANDER>", "<http://evil"):
-        assert bad not in sent
 
 
 def test_slack_away_at_the_start_and_later_is_only_shown(site: Site, server: SlackServer) -> None:
@@ -433,3 +297,14 @@ class _Forgetful:
 
     def posted(self, incident: str) -> dict[str, Any]:
         return {}
+
+
+def test_an_alert_in_a_snippet_is_read_to_its_end(
+    site: Site, server: SlackServer, connected: SlackDoor
+) -> None:
+    noise = "".join(f"[{n}.0] usb 1-1: new device number {n}\n" for n in range(4000))
+    server.upload(ALERT_USER, "console.txt", f"host: web-01\n{noise}{OOPS}")
+    until(site.store.incidents, "the incident is opened")
+    (alert,) = (e for e in site.store.entries("INC-1") if e.kind == "alert.received")
+    assert alert.data["crash"]["function"] == "tcp_estats_update_mss"
+    assert alert.data["host"] == "web-01"

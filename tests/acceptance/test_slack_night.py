@@ -71,6 +71,8 @@ def test_a_commander_approves_by_the_button_and_the_fleet_is_mitigated(
     assert {hosts.read(h, KNOB) for h in hosts.hosts} == {"1", None}
 
     server.click(COMMANDER, card, "Approve")
+    until(lambda: any(e["summary"] == "views.open" for e in server.sent()), "the question", 20)
+    server.submit(COMMANDER)
     slack_bot.proposal("done")
     wait_for(lambda: settled(slack_bot), 30, slack_bot.log)
     agree(slack_bot, hosts)

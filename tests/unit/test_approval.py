@@ -42,7 +42,9 @@ def test_a_commander_counts_and_a_responder_does_not():
 def test_the_requester_never_counts():
     count = tally(proposal(requester="dana"), [yes("dana")], PEOPLE)
     assert not count.complete
-    assert count.sentence == "0/1 approvals, 1 not counted (dana: the requester cannot approve)"
+    assert count.sentence == (
+        "0 of 1: none counted; one not counted, because the requester cannot approve"
+    )
 
 
 def test_two_approvals_need_two_people():

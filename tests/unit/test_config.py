@@ -23,7 +23,7 @@ def refusal(file: Path, text: str | bytes) -> str:
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(BadInputError) as said:
         load(file, {})
-    assert said.value.where == str(file)
+    assert said.value.where.partition(":")[0] == str(file)
     assert said.value.next
     assert said.value.exit_code == 2
     return said.value.what

@@ -20,9 +20,9 @@ from starlette.routing import Route
 import bot
 from bot import crash
 from bot.app import App
-from bot.chat.cards import host_row, status_json
 from bot.chat.dispatch import entry_json
 from bot.chat.grammar import VERBS
+from bot.chat.status import host_row, status_json
 from bot.cli import COMMANDS, holdfast
 from bot.config import Config, PersonPart, seconds
 from bot.crash.report import Kind
@@ -135,15 +135,22 @@ def leaves(part: type[BaseModel], path: str = "") -> Iterator[tuple[str, Any]]:
         default = field.get_default(call_default_factory=True)
         if isinstance(default, BaseModel):
             yield from leaves(type(default), f"{path}{name}.")
-        elif name == "people":
+        elif name == "people" and not path:
             yield from leaves(PersonPart, "people.<id>.")
+        elif inner := [one for one in get_args(field.annotation) if is_part(one)]:
+            yield from leaves(inner[0], f"{path}{name}[].")
         else:
-            yield path + name, default
+            yield path + (field.alias or name), "required" if field.is_required() else default
+
+
+def is_part(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 TREES = {"overrides": "overrides.<runbook>.<mitigation>.<variable>"}
 TREES["fleet.aliases"] = "fleet.aliases.<name>"
-KEYS = {TREES.get(key, key): default for key, default in leaves(Config)}
+ROLE = re.compile(r"^roles\.[a-z]+\.")
+KEYS = {ROLE.sub("roles.<role>.", TREES.get(k, k)): default for k, default in leaves(Config)}
 
 
 def test_every_configuration_key_is_documented_and_no_other_is():

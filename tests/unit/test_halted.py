@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bot.approval.policy import Person
-from bot.chat.cards import proposal_card
 from bot.chat.dispatch import dispatch
 from bot.chat.grammar import parse
+from bot.chat.proposal_cards import proposal_card
 from bot.errors import RefusedError
 from bot.service.report import Report, record
 from bot.timeline.entry import Actor
@@ -54,7 +54,6 @@ def test_a_halt_says_why_and_offers_three_ways(night: Night):
         "Continue": "resume P-1",
         "Roll back": "rollback P-1",
         "Abort": "abort P-1",
-        "Details": "details P-1",
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.chat.cards import proposal_card
+from bot.chat.proposal_cards import proposal_card
 from bot.incident.state import Proposal, Request
 from bot.layout import bundled
 from bot.proposal.knob import knob_of, spelled

@@ -158,7 +158,7 @@ def test_the_proposal_shows_its_whole_digest_its_tally_and_its_dry_run():
     digest = entries[-1].data["digest"]
     text = flat(render(entries))
     assert digest in text
-    assert "0/1 approvals; requested by holdfast" in text
+    assert "0 of 1: none counted; requested by holdfast" in text
     assert "db-01: 127 becomes 0" in text
     assert f"approve P-1 --digest {digest[:12]}" in text
 

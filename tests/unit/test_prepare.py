@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.chat.cards import proposal_card
+from bot.chat.proposal_cards import proposal_card
 from bot.fleet.inventory import Inventory
 from bot.layout import bundled
 from bot.runbook.load import load

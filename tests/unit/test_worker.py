@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from bot.chat import cards
+from bot.chat import cards, proposal_cards
 from bot.errors import BadInputError, ConflictError, RefusedError, UnavailableError
 from bot.rollout.gate import allowed
 from bot.service import approve
@@ -511,7 +511,7 @@ def test_a_card_shows_the_reasons_of_the_runbook_that_was_chosen_not_of_the_best
     request(night.site, "INC-1", DANA, runbook="tcp-estats-update-mss")
     night.go(lambda: "P-1" in night.incident.proposals)
     proposal = night.incident.proposals["P-1"]
-    fields = dict(cards.proposal_card(night.incident, proposal, EVERYBODY).fields)
+    fields = dict(proposal_cards.proposal_card(night.incident, proposal, EVERYBODY).fields)
     assert "function is tcp_estats_update_mss" in fields["Runbook"]
     assert "kernel" not in fields["Runbook"]
 

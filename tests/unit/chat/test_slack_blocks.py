@@ -13,7 +13,8 @@ from slack_sdk.models.blocks import Block
 from slack_sdk.models.views import View
 
 from bot.chat.card import Button, Card
-from bot.chat.slack_blocks import blocks, escape, message, modal
+from bot.chat.slack_blocks import blocks, escape, message
+from bot.chat.slack_modals import answer
 from bot.chat.slack_text import unescape
 
 HOSTILE = "<!channel> <@U02> *b* ``` & &lt; :fire: \x1b[31mred\u202egnp.exe"
@@ -103,7 +104,7 @@ def test_every_card_fits_and_is_plain(card: Card) -> None:
 
 @given(CARDS)
 def test_every_card_fits_a_modal(card: Card) -> None:
-    view = modal(card)
+    view = answer(card)
     check(view["blocks"])
     View(**view).to_dict()
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,48 +17,22 @@ from bot.approval.policy import Person
 from bot.chat import slack_outbox
 from bot.chat.slack_blocks import Message
 from bot.chat.slack_outbox import Outbox
-from bot.chat.slack_web import SlackError, ThrottledError, Web
+from bot.chat.slack_web import LostAnswerError, SlackError, ThrottledError, Web
 from bot.clock import SystemClock
+from bot.config import SlackPart
 from bot.errors import UnavailableError
 from bot.ports import Answer, Run, Sources
 from bot.rollout.outcome import Raw
 from bot.service.site import Site
 from bot.store import open_store
-from bot.timeline.entry import Draft
+from bot.timeline.entry import Actor, Draft
+from tests.unit.chat.fake_slack import FakeSlack
 from tests.unit.events import Log
 
-PEOPLE = {"kim": Person(id="kim", name="Kim", roles=frozenset({"commander"}))}
-
-
-class FakeSlack:
-    """Answers calls; ``fails`` are raised one a call, before anything is done."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-        self.messages: dict[str, dict[str, Any]] = {}
-        self.fails: list[Exception] = []
-
-    def __call__(self, method: str, args: Any) -> dict[str, Any]:
-        self.calls.append(method)
-        if self.fails:
-            raise self.fails.pop(0)
-        if method == "chat.postMessage":
-            ts = f"17000000{len(self.messages):02d}.0"
-            self.messages[ts] = dict(args)
-            return {"channel": "C01ALERTS", "ts": ts}
-        if method == "chat.update":
-            if args["ts"] not in self.messages:
-                raise SlackError("message_not_found")
-            self.messages[args["ts"]].update(args)
-        if method == "conversations.list":
-            return {"channels": [{"name": "alerts", "id": "C01ALERTS"}]}
-        return {"messages": [{"ts": ts, **m} for ts, m in self.messages.items()]}
-
-    def respond(self, url: str, args: Any) -> None:
-        raise NotImplementedError
-
-    def titles(self) -> list[str]:
-        return [m["blocks"][0]["text"]["text"] for m in self.messages.values()]
+PEOPLE = {
+    "kim": Person(id="kim", name="Kim", roles=frozenset({"commander"})),
+    "robin": Person(id="robin", name="Robin", roles=frozenset({"responder"})),
+}
 
 
 @pytest.fixture
@@ -71,11 +48,12 @@ def slack() -> FakeSlack:
     return FakeSlack()
 
 
-def outbox(site: Site, slack: FakeSlack) -> Outbox:
+def outbox(site: Site, slack: FakeSlack, **config: Any) -> Outbox:
     return Outbox(
         site=site,
         wire=Web(call=slack),
-        channel="alerts",
+        config=SlackPart(channel="alerts", **config),
+        people={"kim": "U0KIM", "robin": "U0ROBIN"},
         page_url="http://127.0.0.1:8420/",
         pace=0,
     )
@@ -150,14 +128,24 @@ def test_what_was_posted_but_not_recorded_is_found_again(site: Site, slack: Fake
 
 
 class _Forgetful:
-    def __init__(self, store: Any) -> None:
+    """Knows nothing of what was posted; with ``keeps`` what is posted from now on."""
+
+    def __init__(self, store: Any, *, keeps: bool = False) -> None:
         self._store = store
+        self._posted: dict[str, Any] = {}
+        self._keeps = keeps
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
     def posted(self, incident: str) -> dict[str, Any]:
-        return {}
+        return dict(self._posted)
+
+    def set_posted(self, incident: str, slot: str, posted: Any) -> None:
+        if self._keeps or slot == "headline":
+            self._posted[slot] = posted
+        else:
+            self._store.set_posted(incident, slot, posted)
 
 
 def test_a_message_that_somebody_deleted_is_posted_again(site: Site, slack: FakeSlack) -> None:
@@ -177,7 +165,6 @@ def test_a_message_that_somebody_deleted_is_posted_again(site: Site, slack: Fake
         UnavailableError("Slack cannot be reached"),
         SlackError("not_in_channel"),
         SlackError("missing_scope"),
-        ThrottledError(0.0),
         KeyError("a bug"),
     ],
 )
@@ -190,7 +177,7 @@ def test_a_failure_is_shown_and_mended_by_looking_again(
     box.sweep()
     assert "INC-1" in box.trouble
     assert not slack.messages
-    box._retry.clear()
+    box._queue.retry()
     box.sweep()
     assert box.trouble == ""
     assert len(slack.messages) == 1
@@ -204,11 +191,6 @@ def test_after_a_failure_it_waits_longer_each_time(site: Site, slack: FakeSlack)
     calls = len(slack.calls)
     box.sweep()
     assert len(slack.calls) == calls
-    delays = []
-    for _ in range(8):
-        box._later("INC-1", UnavailableError("away"))
-        delays.append(box._retry["INC-1"][1])
-    assert delays == [2, 4, 8, 16, 32, 60, 60, 60]
 
 
 def test_slow_down_is_obeyed_for_as_long_as_slack_says(site: Site, slack: FakeSlack) -> None:
@@ -216,9 +198,10 @@ def test_slow_down_is_obeyed_for_as_long_as_slack_says(site: Site, slack: FakeSl
     box = outbox(site, slack)
     slack.fails = [ThrottledError(30.0)]
     box.sweep()
-    assert box._retry["INC-1"][1] == 30.0
-    box._retry.clear()
-    box._stop.set()
+    due = box._queue.next()
+    assert due is not None
+    assert 25 < due - time.monotonic() <= 30
+    box._queue.retry()
     box.sweep()
     assert not slack.messages
 
@@ -309,3 +292,186 @@ def test_progress_edits_the_one_message_at_its_pace_and_goes_with_the_run(
         tx.finish("w.1", "finished")
     assert "answered" not in shown()
     assert len(slack.messages) == 2
+
+
+def _own(slack: FakeSlack) -> list[dict[str, Any]]:
+    return [c for c in slack.channels.values() if c["name"].startswith("inc-")]
+
+
+def test_an_incident_gets_its_own_channel_with_people_topic_and_pinned_headline(
+    site: Site, slack: FakeSlack
+) -> None:
+    opened(site)
+    box = outbox(site, slack, own_channels=True, invite=["U0LEAD"])
+    box.sweep()
+    (room,) = _own(slack)
+    assert room["name"] == "inc-1-tcp-estats-update-mss"
+    assert room["topic"].startswith("INC-1 · ")
+    assert room["members"] == ["U0LEAD", "U0KIM"]
+    posted = site.store.posted("INC-1")
+    assert room["pins"] == [posted["headline"].ref]
+    assert posted["headline"].channel == posted["proposal.P-1"].channel == room["id"]
+    assert posted["pointer"].channel == "C01ALERTS"
+    assert "thread_ts" not in slack.messages[posted["proposal.P-1"].ref]
+    calls = len(slack.calls)
+    outbox(site, slack, own_channels=True, invite=["U0LEAD"]).sweep()
+    assert len(slack.calls) == calls
+
+
+def test_a_channel_that_was_made_and_not_recorded_is_taken_and_a_stranger_s_is_not(
+    site: Site, slack: FakeSlack
+) -> None:
+    opened(site, proposals=0)
+    mine = slack.add_channel("inc-1-tcp-estats-update-mss", creator="U0BOT")
+    outbox(site, slack, own_channels=True).sweep()
+    assert site.store.posted("INC-1")["headline"].channel == mine
+    other = FakeSlack()
+    other.add_channel("inc-1-tcp-estats-update-mss", creator="U0SOMEBODY")
+    again = Site(
+        store=cast("Any", _Forgetful(site.store, keeps=True)),
+        clock=site.clock,
+        sources=site.sources,
+        people=PEOPLE,
+    )
+    outbox(again, other, own_channels=True).sweep()
+    assert "inc-1-tcp-estats-update-mss-2" in {c["name"] for c in other.channels.values()}
+
+
+@pytest.mark.parametrize("code", ["missing_scope", "restricted_action", "unknown_method"])
+def test_without_leave_to_make_channels_the_thread_does(
+    site: Site, slack: FakeSlack, code: str
+) -> None:
+    opened(site)
+    slack.refuse["conversations.create"] = code
+    outbox(site, slack, own_channels=True).sweep()
+    assert site.store.posted("INC-1")["channel"].content == code
+    headline, card = slack.messages.values()
+    assert card["thread_ts"] == headline["ts"]
+
+
+def test_an_archived_channel_sends_the_messages_back_to_the_common_one(
+    site: Site, slack: FakeSlack
+) -> None:
+    log = opened(site)
+    box = outbox(site, slack, own_channels=True)
+    box.sweep()
+    (room,) = _own(slack)
+    room["archived"] = True
+    log.add("incident.severity", "sev1", {"severity": "sev1"})
+    add(site, log)
+    box.sweep()
+    posted = site.store.posted("INC-1")
+    assert posted["headline"].channel == posted["proposal.P-1"].channel == "C01ALERTS"
+    assert posted["channel"].content == "is_archived"
+    assert slack.messages[posted["proposal.P-1"].ref]["thread_ts"] == posted["headline"].ref
+
+
+def test_a_new_role_is_explained_to_its_holder_alone_and_once(site: Site, slack: FakeSlack) -> None:
+    log = opened(site)
+    given = {"role": "commander", "person": "kim"}
+    log.add("incident.assigned", "Kim is commander", given)
+    add(site, log)
+    slack.fails_of["chat.postEphemeral"] = [SlackError("internal_error")]
+    box = outbox(site, slack)
+    box.sweep()
+    box._queue.retry()
+    box.sweep()
+    outbox(site, slack).sweep()
+    ((user, text),) = slack.whispers
+    assert (user, "You are commander of INC-1" in text) == ("U0KIM", True)
+    log.add("incident.assigned", "Robin is commander", {"role": "commander", "person": "robin"})
+    add(site, log)
+    box.sweep()
+    assert [user for user, _ in slack.whispers] == ["U0KIM", "U0ROBIN"]
+
+
+def test_a_private_word_whose_answer_was_lost_is_not_said_twice(
+    site: Site, slack: FakeSlack
+) -> None:
+    log = opened(site, proposals=0)
+    log.add("incident.assigned", "Kim is commander", {"role": "commander", "person": "kim"})
+    add(site, log)
+    slack.fails_of["chat.postEphemeral"] = [LostAnswerError("timed out")]
+    box = outbox(site, slack)
+    box.sweep()
+    outbox(site, slack).sweep()
+    assert slack.calls.count("chat.postEphemeral") == 1
+
+
+class _Later:
+    """A clock that is ahead by some minutes."""
+
+    def __init__(self, minutes: float) -> None:
+        self._ahead = timedelta(minutes=minutes)
+
+    def now(self) -> datetime:
+        return SystemClock().now() + self._ahead
+
+    def sleep(self, seconds: float) -> None:
+        raise NotImplementedError
+
+
+def test_only_the_commander_is_reminded_and_only_after_silence(
+    site: Site, slack: FakeSlack
+) -> None:
+    log = opened(site, proposals=0)
+    log.add("incident.assigned", "Kim is commander", {"role": "commander", "person": "kim"})
+    log.add("note.added", "drained", actor=Actor(id="robin", name="Robin", via="cli"))
+    add(site, log)
+    for minutes, times in ((0, 0), (29, 0), (31, 1), (35, 1), (62, 2)):
+        outbox(replace(site, clock=_Later(minutes)), slack).sweep()
+        told = [user for user, text in slack.whispers if "no word" in text]
+        assert told == ["U0KIM"] * times
+    assert "Robin: drained" in json.dumps(next(iter(slack.messages.values()))["blocks"])
+
+
+def test_of_two_bots_on_one_database_one_sends_and_the_other_takes_over(
+    site: Site, slack: FakeSlack
+) -> None:
+    opened(site)
+    first, second = outbox(site, slack), outbox(site, slack)
+    assert first._leads()
+    assert not second._leads()
+    first.sweep()
+    second._led = -1e9
+    assert not second._leads()
+    assert len(slack.messages) == 2
+    site.store.unlock_hosts(first._owner)
+    assert second._leads()
+    second.sweep()
+    assert len(slack.messages) == 2
+
+
+def test_a_message_that_is_too_long_for_slack_is_sent_short_with_its_buttons(
+    site: Site, slack: FakeSlack
+) -> None:
+    opened(site)
+    slack.fails_of["chat.postMessage"] = [None, SlackError("msg_blocks_too_long")]
+    box = outbox(site, slack)
+    box.sweep()
+    card = slack.messages[site.store.posted("INC-1")["proposal.P-1"].ref]
+    assert {b["type"] for b in card["blocks"]} == {"header", "section", "actions", "context"}
+    assert "too long for Slack" in json.dumps(card["blocks"])
+
+
+def test_after_stop_what_is_left_is_sent(site: Site, slack: FakeSlack) -> None:
+    stop, box = threading.Event(), outbox(site, slack)
+    thread = threading.Thread(target=box.serve, args=(stop,))
+    thread.start()
+    while box._led < 0:
+        time.sleep(0.01)
+    opened(site)
+    stop.set()
+    thread.join(timeout=10)
+    assert len(slack.messages) == 2
+
+
+def test_when_slack_is_back_it_is_said_how_long_it_was_away(site: Site, slack: FakeSlack) -> None:
+    opened(site, proposals=0)
+    box, told = outbox(site, slack), list[float]()
+    box.back = told.append
+    slack.fails = [UnavailableError("away")]
+    box.sweep()
+    box._queue.retry()
+    box.sweep()
+    assert len(told) == 1
