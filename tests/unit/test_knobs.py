@@ -161,7 +161,7 @@ def test_what_sets_no_knob_claims_none():
     key = "net.ipv4.tcp_estats"
     assert knob_of(runbook, mitigation, "mitigate") == {"key": key, "value": "0"}
     assert knob_of(runbook, mitigation, "rollback") == {"key": key, "value": None}
-    assert knob_of(runbook.model_copy(update={"knob": None}), mitigation, "mitigate") is None
+    assert knob_of(runbook.model_copy(update={"knob": ()}), mitigation, "mitigate") is None
     bare = mitigation.model_copy(update={"variables": {}})
     assert knob_of(runbook, bare, "mitigate") is None
 
