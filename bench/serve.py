@@ -77,7 +77,7 @@ def content(hosts: list[str], sizes: list[int]) -> dict[str, Any]:
         "dry_run": "0" * 64,
         "rollback": None,
         "variables": {"key": "net.ipv4.tcp_estats", "value": "0", "ref": "P-1"},
-        "knob": {"key": "net.ipv4.tcp_estats", "value": "0"},
+        "knobs": {"net.ipv4.tcp_estats": "0"},
         "hosts": dict.fromkeys(hosts, one),
         "waves": {"order": hosts, "sizes": sizes, "rule": [1, "10%", "100%"]},
         "gate": {"max_failed": 0, "max_lost": "10%", "crash_after_apply": crash},

@@ -1,4 +1,4 @@
-"""Which setting a proposal would change, and whether another proposal stands in its way."""
+"""Which settings a proposal would change, and whether another proposal stands in its way."""
 
 from __future__ import annotations
 
@@ -10,17 +10,26 @@ from bot.incident.state import BUSY, Exposure, Incident, Outcome, Proposal, Prop
 from bot.runbook.model import Mitigation, Runbook, resolved
 
 
-def knob_of(runbook: Runbook, mitigation: Mitigation, purpose: str) -> dict[str, Any] | None:
-    """Return ``{key, value}`` of what a mitigation sets; None if it sets no knob.
+def knobs_of(runbook: Runbook, mitigation: Mitigation, purpose: str) -> dict[str, str | None]:
+    """Return what a mitigation sets: values by key; empty if it sets no knob.
 
-    It sets one if its runbook has a ``knob`` and it has the variable ``value``. The key is the
-    variable ``key``, else the knob's name. A rollback wants each host's own prior value: None.
+    Each ``key=value`` of its ``sysctl_settings`` is one, and each ``module`` (which is blocked). So
+    is its variable ``value``, if the runbook has one ``knob``: the key is the variable ``key``, else
+    the knob's name. A rollback wants each host's own prior value: None.
     """
     variables = resolved(mitigation)
-    if len(runbook.knob) != 1 or "value" not in variables:
-        return None
-    key = spelled(str(variables.get("key", runbook.knob[0].name)))
-    return {"key": key, "value": None if purpose == "rollback" else str(variables["value"])}
+    found: dict[str, str] = {}
+    for name, variable in mitigation.variables.items():
+        given = variables[name]
+        if variable.type == "sysctl_settings" and isinstance(given, list):
+            pairs = (setting.partition("=") for setting in given)
+            found |= {spelled(key.strip()): value.strip() for key, _, value in pairs}
+        elif variable.type == "module":
+            found[f"module {given}".replace("-", "_")] = "blocked"
+    if len(runbook.knob) == 1 and "value" in variables:
+        key = spelled(str(variables.get("key", runbook.knob[0].name)))
+        found[key] = str(variables["value"])
+    return {key: None if purpose == "rollback" else value for key, value in found.items()}
 
 
 def spelled(key: str) -> str:
@@ -50,10 +59,11 @@ def in_force(incident: Incident, proposal: Proposal) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Another proposal that claims the same key on ``hosts``; ``agrees``: to the same value."""
+    """Another proposal that claims the same ``key`` on ``hosts``; ``agrees``: to the same value."""
 
     incident: str
     proposal: str
+    key: str
     value: str | None
     hosts: tuple[str, ...]
     by: str
@@ -71,15 +81,19 @@ class Claim:
 
 
 def claim(
-    content: Mapping[str, Any], incident: Incident, proposal: Proposal, names: Mapping[str, str]
+    content: Mapping[str, Any],
+    key: str,
+    incident: Incident,
+    proposal: Proposal,
+    names: Mapping[str, str],
 ) -> Claim | None:
-    """Weigh a proposal in force against a new one's content; None if they do not meet.
+    """Weigh a proposal in force against a new one's content; None if they do not meet in ``key``.
 
     ``names`` are people by id. The proposal that a rollback takes back, and one that the new one
     replaces because it was never started, do not stand in its way.
     """
-    mine, theirs = content.get("knob"), proposal.content.get("knob")
-    if not mine or not theirs or mine["key"] != theirs["key"]:
+    mine, theirs = content.get("knobs", {}), proposal.content.get("knobs", {})
+    if key not in mine or key not in theirs:
         return None
     replaced = incident.id == content["incident"] and proposal.started_at is None
     if replaced or content["rollback_of"] == proposal.id:
@@ -93,10 +107,11 @@ def claim(
     return Claim(
         incident=incident.id,
         proposal=proposal.id,
-        value=theirs["value"],
+        key=key,
+        value=theirs[key],
         hosts=common,
         by=f"run by {people}" if ids else f"not started, requested by {asked}",
-        agrees=mine["value"] is not None and mine["value"] == theirs["value"],
+        agrees=mine[key] is not None and mine[key] == theirs[key],
     )
 
 

@@ -17,26 +17,29 @@ LOCK = "knobs"
 def others(site: Site, tx: Transaction, now: Incident, content: Mapping[str, Any]) -> list[Claim]:
     """Return the claims of other proposals, of any incident, that meet with this content's.
 
+    Of a proposal that meets in several keys: one that disagrees, else the first.
+
     Claims of proposals that are over are forgotten on the way, so only live ones are ever folded.
     """
-    knob = content.get("knob")
     names = {person.id: person.name for person in site.people.values()}
-    found = []
-    for name, proposal in tx.knob_claims(knob["key"]) if knob else []:
-        incident = now if name == now.id else refold(tx, name)
-        other = incident.proposals.get(proposal)
-        if other is None or not in_force(incident, other):
-            tx.drop_knob(proposal)
-        elif (met := claim(content, incident, other, names)) is not None:
-            found.append(met)
-    return found
+    found: dict[str, Claim] = {}
+    for key in content.get("knobs", {}):
+        for name, proposal in tx.knob_claims(key):
+            incident = now if name == now.id else refold(tx, name)
+            other = incident.proposals.get(proposal)
+            if other is None or not in_force(incident, other):
+                tx.drop_knob(proposal)
+            elif met := claim(content, key, incident, other, names):
+                if proposal not in found or (found[proposal].agrees and not met.agrees):
+                    found[proposal] = met
+    return list(found.values())
 
 
 def refusal(content: Mapping[str, Any], met: Claim) -> str:
     """Say which proposal is in the way and what to do about it."""
-    knob = content["knob"]
-    wish = "take its value back" if knob["value"] is None else f"set it to {knob['value']}"
+    value = content["knobs"][met.key]
+    wish = "take its value back" if value is None else f"set it to {value}"
     return (
-        f"{knob['key']}: {met.sentence}; this one would {wish}. Next: let {met.proposal} end, or "
+        f"{met.key}: {met.sentence}; this one would {wish}. Next: let {met.proposal} end, or "
         f"reject, abort or roll it back, or release {met.incident}; then propose again"
     )

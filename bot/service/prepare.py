@@ -13,7 +13,7 @@ from bot.errors import BadInputError, HoldfastError
 from bot.incident.state import Exposure, Incident, Outcome, Request
 from bot.ports import Run, Transaction
 from bot.proposal.content import blast_radius, digest
-from bot.proposal.knob import knob_of
+from bot.proposal.knob import knobs_of
 from bot.rollout.plan import SHARD, order, shards, sizes, survivors_needed
 from bot.runbook.judge import USUAL
 from bot.runbook.model import Mitigation, Prometheus, Rollout, Runbook, resolved
@@ -193,8 +193,8 @@ def propose(site: Site, incident: Incident, action: Action) -> Commit:
             "variables": {**content["variables"], "ref": name},
             "shared": [one.sentence for one in met],
         }
-        if knob := whole["knob"]:
-            tx.claim_knob(knob["key"], now.id, name)
+        for key in whole["knobs"]:
+            tx.claim_knob(key, now.id, name)
         radius = blast_radius(whole)
         numbers = ", ".join(f"{n} {e.replace('_', ' ')}" for e, n in sorted(radius.items()))
         title = whole["mitigation"]["title"]
@@ -270,7 +270,7 @@ def _content(site: Site, incident: Incident, asked: Request) -> dict[str, Any]:
         "tree": site.sources.pin(),
         "inventory": site.sources.pin_hosts(inventory, sorted(listed)),
         "variables": resolved(mitigation),
-        "knob": knob_of(runbook, mitigation, asked.purpose),
+        "knobs": knobs_of(runbook, mitigation, asked.purpose),
         "hosts": listed,
         "waves": {
             "order": queue,

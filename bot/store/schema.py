@@ -133,9 +133,10 @@ answers = Table(
 knobs = Table(
     "knobs",
     metadata,
-    Column("proposal", Text, primary_key=True),
+    Column("proposal", Text, nullable=False),
     Column("incident", Text, ForeignKey("incidents.id"), nullable=False),
     Column("key", Text, nullable=False),
+    PrimaryKeyConstraint("proposal", "key"),
     Index(None, "key"),
 )
 

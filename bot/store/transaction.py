@@ -136,7 +136,7 @@ class SqlTransaction:
     def claim_knob(self, key: str, incident: str, proposal: str) -> None:
         """Note that a proposal would set, or take back, this key."""
         new = self._dialect.insert(knobs).values(key=key, incident=incident, proposal=proposal)
-        self._connection.execute(new.on_conflict_do_nothing(index_elements=["proposal"]))
+        self._connection.execute(new.on_conflict_do_nothing(index_elements=["proposal", "key"]))
 
     def knob_claims(self, key: str) -> list[tuple[str, str]]:
         """Return (incident, proposal) of every claim to a key."""
@@ -144,7 +144,7 @@ class SqlTransaction:
         return [(row.incident, row.proposal) for row in self._connection.execute(rows)]
 
     def drop_knob(self, proposal: str) -> None:
-        """Forget the claim of a proposal."""
+        """Forget the claims of a proposal."""
         self._connection.execute(delete(knobs).where(knobs.c.proposal == proposal))
 
     def runs(self, incident: str) -> list[Run]:

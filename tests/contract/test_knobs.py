@@ -19,7 +19,7 @@ def content(incident: str, value: str) -> dict[str, Any]:
         "requester": "holdfast",
         "purpose": "mitigate",
         "rollback_of": None,
-        "knob": {"key": "net.x", "value": value},
+        "knobs": {"net.x": value},
         "hosts": {"a": {"exposure": "exposed"}},
         "expires_at": NOON.isoformat(),
     }

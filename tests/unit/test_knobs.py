@@ -10,7 +10,7 @@ import pytest
 from bot.chat.proposal_cards import proposal_card
 from bot.incident.state import Proposal, Request
 from bot.layout import bundled
-from bot.proposal.knob import knob_of, spelled
+from bot.proposal.knob import knobs_of, spelled
 from bot.runbook.load import load as load_runbooks
 from bot.service import approve, request
 from bot.service.site import load
@@ -159,11 +159,37 @@ def test_what_sets_no_knob_claims_none():
     (runbook,) = load_runbooks({FLAGSHIP: text}).runbooks
     (mitigation,) = runbook.mitigations
     key = "net.ipv4.tcp_estats"
-    assert knob_of(runbook, mitigation, "mitigate") == {"key": key, "value": "0"}
-    assert knob_of(runbook, mitigation, "rollback") == {"key": key, "value": None}
-    assert knob_of(runbook.model_copy(update={"knob": ()}), mitigation, "mitigate") is None
+    assert knobs_of(runbook, mitigation, "mitigate") == {key: "0"}
+    assert knobs_of(runbook, mitigation, "rollback") == {key: None}
+    assert knobs_of(runbook.model_copy(update={"knob": ()}), mitigation, "mitigate") == {}
     bare = mitigation.model_copy(update={"variables": {}})
-    assert knob_of(runbook, bare, "mitigate") is None
+    assert knobs_of(runbook, bare, "mitigate") == {}
+
+
+def shipped(name: str) -> dict[str, str | None]:
+    text = (bundled("runbooks") / name).read_text()
+    (runbook,) = load_runbooks({name: text}).runbooks
+    return knobs_of(runbook, runbook.mitigations[0], "mitigate")
+
+
+def test_a_mitigation_of_several_settings_claims_each_and_one_of_a_module_its_name():
+    assert shipped("network/ip-fragments.yml") == {
+        "net.ipv4.ipfrag_low_thresh": "196608",
+        "net.ipv4.ipfrag_high_thresh": "262144",
+        "net.ipv6.ip6frag_low_thresh": "196608",
+        "net.ipv6.ip6frag_high_thresh": "262144",
+    }
+    assert shipped("modules/tcindex-delete.yml") == {"module cls_tcindex": "blocked"}
+
+
+def test_of_several_settings_one_that_disagrees_is_in_the_way(night: Night):
+    more = "      settings: {value: [net.y=1, net.ipv4.tcp_estats=5], type: sysctl_settings}\n"
+    other_key = ("value: net.ipv4.tcp_estats\n", "value: net.x\n")
+    added = ("    variables:\n", f"    variables:\n{more}")
+    night.sources.add("net/other.yml", *AGAIN, other_key, added)
+    first(night)
+    assert second(night) is None
+    assert "net.ipv4.tcp_estats: P-1 of INC-1 sets it to 0" in why(night)
 
 
 def test_a_key_is_one_key_however_it_is_spelled():

@@ -25,8 +25,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "knobs",
-        sa.Column("proposal", sa.Text(), primary_key=True),
+        sa.Column("proposal", sa.Text(), nullable=False),
         sa.Column("incident", sa.Text(), sa.ForeignKey("incidents.id"), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("proposal", "key"),
     )
     op.create_index("knobs_key_ix", "knobs", ["key"])
