@@ -29,9 +29,10 @@ def others(site: Site, tx: Transaction, now: Incident, content: Mapping[str, Any
             other = incident.proposals.get(proposal)
             if other is None or not in_force(incident, other):
                 tx.drop_knob(proposal)
-            elif met := claim(content, key, incident, other, names):
-                if proposal not in found or (found[proposal].agrees and not met.agrees):
-                    found[proposal] = met
+                continue
+            met = claim(content, key, incident, other, names)
+            if met and (proposal not in found or not met.agrees):
+                found[proposal] = met
     return list(found.values())
 
 
