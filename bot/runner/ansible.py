@@ -337,7 +337,7 @@ def run(job: Job, results: Results, lease: Lease) -> str:
     artifacts = job.directory / "artifacts" / "job"
     results.output = artifacts / "stdout"
     artifacts.mkdir(parents=True, exist_ok=True, mode=0o700)
-    scratch.make(job.directory, [artifacts / "job_events", job.directory / "tmp"])
+    make_room(job.directory)
     memory = lay_out(job)
     try:
         runner = ansible_runner.interface.init_runner(
@@ -362,6 +362,11 @@ def run(job: Job, results: Results, lease: Lease) -> str:
         (artifacts / "command").unlink(missing_ok=True)  # the environment
     by_signal = runner.rc is None or 128 < runner.rc < 128 + signal.NSIG
     return KILLED if by_signal else str(runner.status)
+
+
+def make_room(directory: Path) -> None:
+    """Put what Ansible writes in passing into memory, before anything of Ansible runs."""
+    scratch.make(directory, [directory / "artifacts" / "job" / "job_events", directory / "tmp"])
 
 
 def environment(directory: Path, fleet: FleetPart) -> dict[str, str]:

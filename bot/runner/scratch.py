@@ -26,10 +26,12 @@ OWNER = "run"
 
 
 def make(directory: Path, places: Sequence[Path]) -> None:
-    """Put these places below a run's ``directory`` into memory.
+    """Put these places below a run's ``directory`` into memory, unless they are there already.
 
     Without a memory file system they are directories on the disk, removed in the same way.
     """
+    if (directory / MEMORY).is_symlink():
+        return
     try:
         memory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=SHELF))
     except OSError as error:

@@ -220,6 +220,7 @@ def _set_up(
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         lease.write_to(directory / "lease")
         lay_out(spec["tree"], state / "pinned", directory / "project")
+        ansible.make_room(directory)  # what is decrypted below passes through it, too
         if run.kind == "ask" and run.hosts == ("localhost",):
             inventory = Inventory(hosts={"localhost": HERE}, own={"localhost": HERE})
         else:
