@@ -118,7 +118,8 @@ def test_hosts_that_are_down_are_owed_and_never_stop_the_rollout(bot: Bot, hosts
     wait_for(lambda: settled(bot), 40, bot.log)
     agree(bot, hosts)
     runs = [p.name for p in (bot.site / "state" / "runs").iterdir()]
-    assert [r for r in runs if ".retry." in r]  # a hold check may have told it first
+    # Which of the two tells it first is a matter of moments.
+    assert [r for r in runs if ".retry." in r or ".check." in r]
 
 
 def test_a_bot_that_is_killed_in_mid_rollout_goes_on_where_it_was(bot: Bot, hosts: Fleet):
