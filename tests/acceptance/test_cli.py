@@ -335,7 +335,6 @@ def test_the_wheel_holds_everything_that_a_site_needs(tmp_path: Path):
         "bot/py.typed",
         "bot/candidates/modules.yml",
         "bot/candidates/sysctls.yml",
-        "bot/chat/slack_manifest.yml",
         "bot/web/templates/incident.html",
         "bot/web/templates/index.html",
         "bot/web/templates/base.html",
