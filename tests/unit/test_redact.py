@@ -51,7 +51,7 @@ def test_an_answer_is_understood_whatever_its_words_are_secrets():
     results = Results(redactor=Redactor([], words))
     said = '{"holdfast":1,"phase":"apply","applicable":true,"safe":false,"value":"s3cr3t"}'
     res = {"stdout": f"hello s3cr3t\n{said}\n"}
-    assert results.take({"event": "runner_on_ok", "event_data": {"host": "a", "res": res}})
+    results.take({"event": "runner_on_ok", "event_data": {"host": "a", "res": res}})
     (fact,) = results.facts["a"]
     assert fact["phase"] == "apply"
     assert (fact["applicable"], fact["safe"], fact["value"]) == (True, False, "[redacted]")
