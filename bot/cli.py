@@ -39,7 +39,7 @@ class Lazy(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return every command's name."""
         del ctx
-        return sorted({*COMMANDS, *VERBS} - {"help"})
+        return sorted({*COMMANDS, *VERBS})
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -59,10 +59,27 @@ class Lazy(click.Group):
             module, _, name = COMMANDS[cmd_name].partition(":")
             found: click.Command = getattr(importlib.import_module(module), name)
             return found
-        if cmd_name in VERBS and cmd_name != "help":
+        if cmd_name == "help":
+            return _help
+        if cmd_name in VERBS:
             made: click.Command = importlib.import_module("bot.commands.ask").verb(VERBS[cmd_name])
             return made
         return None
+
+
+@click.command("help")
+@click.argument("command", required=False)
+@click.pass_context
+def _help(ctx: click.Context, command: str | None) -> None:
+    """Show all commands, or how one of them is written."""
+    above = ctx.find_root()
+    if command is None:
+        click.echo(above.get_help())
+        return
+    _, found, _ = Lazy.resolve_command(holdfast, above, [command])
+    assert found is not None
+    with click.Context(found, info_name=command, parent=above) as inner:
+        click.echo(found.get_help(inner))
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})

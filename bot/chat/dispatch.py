@@ -223,7 +223,8 @@ def _knobs(site: Site, command: Command, _actor: Actor) -> Reply:
     for candidate in (incident.match or {}).get("candidates", []):
         runbook = find(library, candidate["runbook"])
         for knob in runbook.knob:
-            rows.append(f"{knob.name} = {knob.safe} (default {knob.default}), {runbook.id}")
+            usual = f" (default {knob.default})" if knob.default is not None else ""
+            rows.append(f"{knob.name} = {knob.safe}{usual}, {runbook.id}")
             data.append({"runbook": runbook.id, **knob.model_dump(mode="json")})
         if runbook.no_knob is not None:
             rows.append(f"no knob, {runbook.id}: {runbook.no_knob.reason}")

@@ -66,7 +66,7 @@ def commands() -> list[list[str]]:
     """Return every command and subcommand of the program."""
     groups = {"runbook": ["lint", "test", "match", "list", "show"], "token": ["create"]}
     groups["slack"] = ["manifest"]
-    names = sorted({*COMMANDS, *VERBS} - {"help"})
+    names = sorted({*COMMANDS, *VERBS})
     return [[], *([name] for name in names), *([g, s] for g, subs in groups.items() for s in subs)]
 
 
@@ -81,7 +81,11 @@ def test_every_command_has_help(words: list[str]):
 def test_help_of_the_real_program_names_every_command():
     answer = cli("--help")
     assert answer.returncode == 0
-    assert {*COMMANDS, *VERBS} - {"help"} <= set(answer.stdout.split())
+    assert {*COMMANDS, *VERBS} <= set(answer.stdout.split())
+    assert cli("help").stdout == answer.stdout
+    assert cli("help", "approve").stdout == cli("approve", "--help").stdout
+    unknown = cli("help", "aprove")
+    assert (unknown.returncode, "did you mean 'approve'?" in unknown.stderr) == (2, True)
 
 
 def test_json_is_what_is_published(bot: Bot):

@@ -24,8 +24,8 @@ class Said:
     facts: dict[str, Any]
 
 
-class Machine:
-    """Payloads run on it with ``root`` set to its directory, and its ``bin`` first on the path."""
+class Root:
+    """A directory that a script takes for a machine's own, and one of the shells for it."""
 
     def __init__(self, root: Path, shell: str) -> None:
         self.root = root
@@ -43,6 +43,24 @@ class Machine:
     def get(self, name: str) -> str:
         return (self.root / name).read_text()
 
+    def execute(self, script: str, **environment: str) -> Said:
+        """Run a script; its one line of output, if there is one, is an answer."""
+        done = subprocess.run(
+            [*self.shell, "-c", script],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **environment},
+        )
+        out = done.stdout.splitlines()
+        assert len(out) <= 1, done.stdout
+        assert not out or out[0].startswith('{"holdfast":1,')
+        return Said(rc=done.returncode, err=done.stderr, facts=json.loads(out[0]) if out else {})
+
+
+class Machine(Root):
+    """Payloads run on it with ``root`` set to its directory, and its ``bin`` first on the path."""
+
     def has(self, name: str) -> bool:
         return (self.root / name).exists()
 
@@ -56,18 +74,10 @@ class Machine:
         head = {"phase": phase, "ref": "P-1", "root": str(self.root), **variables}
         lines = [f"{name}={shlex.quote(value)}" for name, value in head.items()]
         script = [*lines, (FILES / "answer.sh").read_text(), (FILES / payload).read_text()]
-        done = subprocess.run(
-            [*self.shell, "-c", "\n".join(script)],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={"PATH": f"{self.root}/bin:{os.environ['PATH']}", "ROOT": str(self.root)},
-        )
-        out = done.stdout.splitlines()
-        assert len(out) <= 1, done.stdout
-        assert not out or out[0].startswith('{"holdfast":1,')
-        assert done.returncode in {0, 1}, done.stderr
-        return Said(rc=done.returncode, err=done.stderr, facts=json.loads(out[0]) if out else {})
+        path = f"{self.root}/bin:{os.environ['PATH']}"
+        said = self.execute("\n".join(script), PATH=path, ROOT=str(self.root))
+        assert said.rc in {0, 1}, said.err
+        return said
 
     def tree(self) -> dict[str, str]:
         """Return every file of /etc with its text: what a second run must not change."""

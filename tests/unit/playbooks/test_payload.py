@@ -2,59 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.unit.playbooks.machine import SHELLS, Root, Said
+
 PAYLOAD = (Path(__file__).parents[3] / "playbooks/files/sysctl.sh").read_text()
 KEY = "net.ipv4.tcp_sack"
 OURS = "etc/sysctl.d/99-zz-holdfast-net.ipv4.tcp_sack.conf"
-SHELLS = [shell for shell in ("dash", "bash", "ksh", "busybox") if shutil.which(shell)]
 
 
-@dataclass
-class Said:
-    rc: int
-    err: str
-    facts: dict[str, object]
-
-
-class Machine:
-    def __init__(self, root: Path, shell: str) -> None:
-        self.root = root
-        self.shell = [shell, "sh"] if shell == "busybox" else [shell]
-        self.shell += ["--posix"] if shell == "bash" else []
-        self.put("proc/sys/kernel/random/boot_id", "b00t-1d\n")
-        self.put("proc/sys/kernel/osrelease", "6.1.0-test\n")
-
-    def put(self, name: str, text: str) -> Path:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        return path
-
-    def get(self, name: str) -> str:
-        return (self.root / name).read_text()
-
+class Machine(Root):
     def run(self, phase: str, key: str = KEY, wanted: str = "0", ref: str = "P-1") -> Said:
         head = {"phase": phase, "key": key, "wanted": wanted, "ref": ref, "root": str(self.root)}
         lines = [f"{name}={shlex.quote(value)}" for name, value in head.items()]
-        done = subprocess.run(
-            [*self.shell, "-c", "\n".join([*lines, PAYLOAD])],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        out = done.stdout.splitlines()
-        assert len(out) <= 1
-        assert not out or out[0].startswith('{"holdfast":1,')
-        return Said(rc=done.returncode, err=done.stderr, facts=json.loads(out[0]) if out else {})
+        return self.execute("\n".join([*lines, PAYLOAD]))
 
 
 @pytest.fixture(params=SHELLS)
