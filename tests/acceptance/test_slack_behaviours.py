@@ -305,11 +305,10 @@ def test_5_only_who_may_approves_and_it_is_checked_at_the_click_and_at_the_modal
     until(lambda: "approval.given" in kinds(site), "it is approved")
 
 
+@pytest.mark.parametrize("place", ["http", "emulate"], indirect=True)  # a socket signs nothing
 def test_6_forged_stale_and_replayed_requests_are_refused(
     site: Site, place: Place, connected: SlackDoor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if place.mode != "http":
-        pytest.skip("signed requests come by HTTP only; a socket is opened with the app token")
     caplog.set_level(logging.DEBUG)
     body = json.dumps({"type": "url_verification", "challenge": "c-42", "token": "t"})
     answer = place.post(body, place.sign(body, "json"))
