@@ -68,11 +68,16 @@ class Terminal:
         self._child.send(text)
 
     def leave(self) -> None:
-        """End the input, and wait for the end."""
-        self._child.sendeof()
-        while self._child.expect([WHERE, pexpect.EOF]) == 0:
-            self._child.send("\x1b[1;1R")
+        """End the input, and wait for the end. Before there is a prompt, Ctrl-D ends nothing."""
+        for _ in range(30):
+            self._child.sendeof()
+            while (found := self._child.expect([WHERE, pexpect.EOF, pexpect.TIMEOUT], 2)) == 0:
+                self._child.send("\x1b[1;1R")
+            if found == 1:
+                break
         self._child.close()
+        assert not self._child.isalive()
+        assert self._child.exitstatus == 0
 
 
 WHERE = r"\x1b\[6n"
