@@ -17,6 +17,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -125,31 +127,64 @@ def together(place: LocalSlack) -> list[float]:
     return found
 
 
-def measure(place: LocalSlack, site: Site, door: SlackDoor, rounds: int) -> None:
+def acknowledged(place: LocalSlack, site: Site, rounds: int) -> None:
+    """Measure with the bot alone in its process: its calls do not pass the fault proxy here."""
     runs = [rollout(site, number) for number in range(1, ROLLOUTS + 1)]
     stop = threading.Event()
     hosts = threading.Thread(target=answering, args=(site, runs, stop))
     hosts.start()
     try:
-        until(lambda: len(site.store.posted(f"INC-{ROLLOUTS}")) >= 2, "all cards are posted", 120)
-        for number in range(rounds):
-            took = together(place)
-            print(
-                f"{place.name}: {COMMANDS} commands at once, {ROLLOUTS} rollouts: ack median "
-                f"{statistics.median(took):.3f} s, 95th {took[94]:.3f} s, max {took[-1]:.3f} s "
-                f"(round {number + 1}; load {os.getloadavg()[0]:.0f}, the server alone takes "
-                f"{floor(place):.3f} s for as many requests)"
-            )
+        with connected(place, site, api_url=f"http://127.0.0.1:{place.server.port}/api/"):
+            last = f"INC-{ROLLOUTS}"
+            until(lambda: len(site.store.posted(last)) >= 2, "all cards are posted", 120)
+            for number in range(rounds):
+                took = together(place)
+                print(
+                    f"{place.name}: {COMMANDS} commands at once, {ROLLOUTS} rollouts: ack median "
+                    f"{statistics.median(took):.3f} s, 95th {took[94]:.3f} s, max {took[-1]:.3f} s "
+                    f"(round {number + 1}; load {os.getloadavg()[0]:.0f}, the server alone takes "
+                    f"{floor(place):.3f} s for as many requests)"
+                )
     finally:
         stop.set()
         hosts.join()
-    for _ in range(rounds):
-        place.cut()
-        until(lambda: not door.health()["connected"], "the gap is seen", 30)
-        place.mend()
-        began = time.monotonic()
-        until(lambda: door.health()["connected"], "connected again", 30)
-        print(f"{place.name}: connected again {time.monotonic() - began:.2f} s after Slack is back")
+
+
+def reconnected(place: LocalSlack, site: Site, rounds: int) -> None:
+    """Cut the line and mend it, and measure how long the bot takes to be connected again."""
+    with connected(place, site) as door:
+        for _ in range(rounds):
+            place.cut()
+            until(lambda: not door.health()["connected"], "the gap is seen", 30)
+            place.mend()
+            began = time.monotonic()
+            until(lambda: door.health()["connected"], "connected again", 30)
+            took = time.monotonic() - began
+            print(f"{place.name}: connected again {took:.2f} s after Slack is back")
+
+
+@contextmanager
+def connected(place: LocalSlack, site: Site, **settings: str) -> Iterator[SlackDoor]:
+    """Yield a door that is connected."""
+    ids = Identities(
+        store=site.store, people=PEOPLE, slack={place.commander: "kim", place.oncall: "robin"}
+    )
+    door = SlackDoor(
+        site,
+        ids,
+        SlackPart(**{"replay": 0.0, **place.config(), **settings}),
+        known=lambda: Inventory(hosts={"web-01": {}}),
+        page_url="http://127.0.0.1:8420",
+        pace=0.1,
+    )
+    if place.listener is not None:
+        place.listener.door = door
+    door.start()
+    try:
+        until(lambda: door.health()["connected"], "the bot connects")
+        yield door
+    finally:
+        door.stop()
 
 
 def main(mode: str = "socket", rounds: str = "3") -> None:
@@ -158,26 +193,10 @@ def main(mode: str = "socket", rounds: str = "3") -> None:
         store = open_store(f"sqlite:///{folder}/holdfast.db", secret=b"key", clock=clock)
         site = Site(store=store, clock=clock, sources=Sources(["web-01"]), people=PEOPLE)
         place = LocalSlack(Path(folder), mode)
-        ids = Identities(
-            store=store, people=PEOPLE, slack={place.commander: "kim", place.oncall: "robin"}
-        )
-        config = SlackPart(**{"replay": 0.0, **place.config()})
-        door = SlackDoor(
-            site,
-            ids,
-            config,
-            known=lambda: Inventory(hosts={"web-01": {}}),
-            page_url="http://127.0.0.1:8420",
-            pace=0.1,
-        )
-        if place.listener is not None:
-            place.listener.door = door
-        door.start()
         try:
-            until(lambda: door.health()["connected"], "the bot connects")
-            measure(place, site, door, int(rounds))
+            acknowledged(place, site, int(rounds))
+            reconnected(place, site, int(rounds))
         finally:
-            door.stop()
             place.close()
             store.close()
 

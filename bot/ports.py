@@ -153,6 +153,9 @@ class Store(Protocol):
     def alert_keys(self, beginning: str, least: str = "") -> list[str]:
         """Return the keys of noted alerts that begin so and are not below ``least``, in order."""
 
+    def heads(self) -> Mapping[str, int]:
+        """Return open incident -> number of its last entry."""
+
     def entries(self, incident: str, after: int = 0) -> list[Entry]:
         """Return entries with ``seq > after``; raise ``NotFoundError`` for an unknown incident."""
 
@@ -199,8 +202,8 @@ class Store(Protocol):
     def tended(self) -> list[str]:
         """Return the incidents that somebody will look at, open or not, in order of their ids."""
 
-    def unfinished_runs(self) -> list[Run]:
-        """Return every queued or running run."""
+    def unfinished_runs(self, incident: str = "") -> list[Run]:
+        """Return every queued or running run, or those of one incident."""
 
     def lapsed_runs(self, seconds: float) -> list[Run]:
         """Return running runs whose heartbeat is older than ``seconds``."""
@@ -222,6 +225,9 @@ class Store(Protocol):
 
     def posted(self, incident: str) -> Mapping[str, Posted]:
         """Return slot -> message of an incident."""
+
+    def posted_in(self, channel: str) -> list[tuple[str, str, str]]:
+        """Return (incident, slot, message's ref) of a channel, newest incident first."""
 
     def set_posted(self, incident: str, slot: str, posted: Posted) -> None:
         """Remember the message that stands for a slot."""

@@ -38,9 +38,10 @@ from bot.service.site import Site
 log = logging.getLogger(__name__)
 
 LISTENERS = 24
-COMMANDS = 4
-"""So many slash commands are at work at once; the others wait, acknowledged. More would not be
-done sooner: they would only keep the interpreter from the threads that acknowledge."""
+QUESTIONS = WRITERS = 2
+"""So many slash commands that ask, and that change something, are at work at once. Questions wait
+acknowledged; a change is acknowledged when it is durable, so it never waits behind a question. More
+would not be done sooner: they would only keep the interpreter from the threads that acknowledge."""
 SWITCH = 0.001
 """Seconds after which the interpreter looks at another thread: acknowledging is short work."""
 PATIENCE = 2.5
@@ -48,7 +49,7 @@ PATIENCE = 2.5
 OPENING = 3.0
 PING = 2.0
 SILENT = 5.0
-FIRST_RETRY, LAST_RETRY = 0.25, 2.0
+FIRST_RETRY, LAST_RETRY = 0.25, 1.0
 ASK = 5.0
 """Seconds between two looks whether Slack answers, where it comes by HTTP."""
 
@@ -72,7 +73,8 @@ class SlackDoor:
         self._talk = Talk(site=site, identities=identities, config=config, known=known, surface=web)
         self._stop, self._taken_in = threading.Event(), threading.Event()
         self._pool: ThreadPoolExecutor | None = None
-        self._commands: ThreadPoolExecutor | None = None
+        self._questions: ThreadPoolExecutor | None = None
+        self._writers: ThreadPoolExecutor | None = None
         self._app: App | None = None
         self._handler: SocketModeHandler | None = None
         self._seen = Seen()
@@ -99,7 +101,8 @@ class SlackDoor:
         setdefaulttimeout(TIMEOUT)  # opening a socket must end; the library has no other place
         sys.setswitchinterval(SWITCH)
         self._pool = ThreadPoolExecutor(LISTENERS, thread_name_prefix="slack.listener")
-        self._commands = ThreadPoolExecutor(COMMANDS, thread_name_prefix="slack.command")
+        self._questions = ThreadPoolExecutor(QUESTIONS, thread_name_prefix="slack.question")
+        self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="slack.writer")
         self._link.start()
         if self._outbox.channel:
             self._sender.start()
@@ -109,7 +112,7 @@ class SlackDoor:
         self._stop.set()
         if self._handler is not None:
             self._handler.client.socket_mode_request_listeners.clear()
-        for pool in (self._pool, self._commands):
+        for pool in (self._pool, self._questions, self._writers):
             if pool is not None:
                 pool.shutdown(wait=True)
         self._taken_in.set()
@@ -164,10 +167,12 @@ class SlackDoor:
     def _command(self, command: Mapping[str, Any], ack: Callable[..., Any]) -> None:
         """Let a slash command be carried out; a question is acknowledged before."""
         told = Ack(ack)
-        if not self._talk.writes(str(command.get("text") or "")):
+        writes = self._talk.writes(str(command.get("text") or ""))
+        if not writes:
             told.now()  # nothing has to be durable
-        if self._commands is not None:
-            self._commands.submit(self._talk.command, told, command)
+        pool = self._writers if writes else self._questions
+        if pool is not None:
+            pool.submit(self._talk.command, told, command)
 
     def _receive(self, client: BaseSocketModeClient, request: SocketModeRequest) -> None:
         """Take what comes by the socket: commands at once, the rest by way of Bolt."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,8 @@ from bot.config import SlackPart
 from bot.errors import UnavailableError
 
 log = logging.getLogger(__name__)
+SDK = log.getChild("sdk")
+SDK.setLevel(logging.CRITICAL)  # what it would say of a failed call is in our error
 
 TIMEOUT = 10
 FAILURES = (SlackClientError, BoltError, WebSocketException, OSError, ValueError)
@@ -45,6 +48,7 @@ class WebCall:
 
     def __init__(self, config: SlackPart) -> None:
         self._config = config
+        self._tls = ssl.create_default_context()  # once: it reads all the world's certificates
         self.client = self.make(config.bot_token)
 
     def make(self, token: str | None) -> WebClient:
@@ -54,8 +58,9 @@ class WebCall:
             token=token,
             base_url=url,
             timeout=TIMEOUT,
+            ssl=self._tls,
             retry_handlers=[],
-            logger=log.getChild("sdk"),
+            logger=SDK,
         )
 
     def __call__(self, method: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -73,7 +78,7 @@ class WebCall:
 
     def respond(self, url: str, args: Mapping[str, Any]) -> None:
         """Post to the URL that came with a command or a click."""
-        client = WebhookClient(url, timeout=TIMEOUT, retry_handlers=[], logger=log.getChild("sdk"))
+        client = WebhookClient(url, timeout=TIMEOUT, ssl=self._tls, retry_handlers=[], logger=SDK)
         with explained():
             sent = client.send_dict(dict(args))
         if sent.status_code != 200:

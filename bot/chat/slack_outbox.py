@@ -113,7 +113,7 @@ class Outbox:
                 soon = LOOK if due is None else due - time.monotonic()
                 self.site.store.wait(min(LOOK, max(0.05, soon)))
             except HoldfastError as error:
-                self._troubled(str(error))
+                self._troubled(error)
                 stop.wait(LOOK)
         try:
             self._drain()
@@ -153,8 +153,9 @@ class Outbox:
                 return
 
     def _look_round(self) -> None:
+        heads = self.site.store.heads()
         for row in self.site.store.incidents():
-            if not self._has_news(row):
+            if not self._has_news(row, heads.get(row.id, 0)):
                 continue
             try:
                 self._look(row)
@@ -163,9 +164,10 @@ class Outbox:
             except Exception as error:  # one odd incident must not silence the others
                 log.exception("an incident cannot be shown", extra={"incident": row.id})
                 self._odd[row.id] = time.monotonic() + REFRESH
-                self._troubled(f"{row.id}: {error}")
+                self._troubled(error, row.id)
 
-    def _has_news(self, row: IncidentRow) -> bool:
+    def _has_news(self, row: IncidentRow, head: int) -> bool:
+        """``head`` is the number of the incident's last entry while it is open."""
         now = time.monotonic()
         if now < self._odd.get(row.id, 0.0):
             return False
@@ -174,7 +176,7 @@ class Outbox:
             return True
         if row.open and now - last.at >= (PROGRESS if last.live else REFRESH):
             return True
-        return row.open and bool(self.site.store.entries(row.id, after=last.seq))
+        return row.open and head > last.seq
 
     def _look(self, row: IncidentRow) -> None:
         """Queue every message of an incident that is not as it should be."""
@@ -266,7 +268,7 @@ class Outbox:
             job.run()
         except ThrottledError as error:
             self._queue.throttled(job, error.after, time.monotonic())
-            self._troubled(f"{job.key[0]}: {error}")
+            self._troubled(error, job.key[0])
         except SlackError as error:
             self._reached()
             if not self._moved_out(job, error):
@@ -283,7 +285,7 @@ class Outbox:
 
     def _failed(self, job: Job, error: Exception) -> None:
         self._queue.failed(job, time.monotonic())
-        self._troubled(f"{job.key[0]}: {error}")
+        self._troubled(error, job.key[0])
 
     def _reached(self) -> None:
         """Note that Slack answers; if it was away, try at once what waits, and sum it up."""
@@ -307,8 +309,10 @@ class Outbox:
         if self.wire.find(self.channel, mark, None) is None:
             self.wire.post(self.channel, message(card, mark=mark, link=self.page_url), None)
 
-    def _troubled(self, trouble: str) -> None:
-        if trouble != self.trouble:
+    def _troubled(self, error: Exception, incident: str = "") -> None:
+        """Note what is wrong; the log has a cause once, however many incidents wait for it."""
+        trouble = f"{incident}: {error}" if incident else str(error)
+        if not self.trouble.endswith(str(error)):
             log.warning("messages cannot be sent", extra={"error": trouble})
         self.trouble = trouble
 

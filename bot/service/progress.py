@@ -73,7 +73,7 @@ class Progress:
 
 def live(site: Site, incident: str) -> list[Progress]:
     """Return what goes on now in an incident, in the order in which it was queued."""
-    runs = [r for r in site.store.unfinished_runs() if r.incident == incident]
+    runs = site.store.unfinished_runs(incident)
     return measure([(r, site.store.answers(r.ident)) for r in runs], site.clock.now())
 
 

@@ -62,6 +62,13 @@ def read(connection: Connection, incident: str, after: int = 0) -> list[Entry]:
     return [_entry(row) for row in rows]
 
 
+def heads(connection: Connection) -> dict[str, int]:
+    """Return open incident -> number of its last entry (0: none). One index seek each."""
+    last = select(func.max(events.c.seq)).where(events.c.incident == incidents.c.id)
+    found = select(incidents.c.id, func.coalesce(last.scalar_subquery(), 0).label("seq"))
+    return {row.id: row.seq for row in connection.execute(found.where(incidents.c.open))}
+
+
 def bodies(connection: Connection, incident: str) -> dict[str, str | None]:
     """Return payload hash -> body of the incident's entries. What is not there has no key."""
     rows = connection.execute(

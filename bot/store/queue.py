@@ -157,9 +157,10 @@ def of_incident(incident: str) -> Select[Any]:
     return select(runs).where(runs.c.incident == incident)
 
 
-def unfinished() -> Select[Any]:
-    """Select the queued and the running."""
-    return select(runs).where(runs.c.state.in_(UNFINISHED))
+def unfinished(incident: str = "") -> Select[Any]:
+    """Select the queued and the running, of all incidents or of one."""
+    found = select(runs).where(runs.c.state.in_(UNFINISHED))
+    return found.where(runs.c.incident == incident) if incident else found
 
 
 def lapsed(dialect: Dialect, seconds: float) -> Select[Any]:

@@ -15,7 +15,7 @@ from bot.ports import Answer, Clock, IncidentRow, Posted, Run
 from bot.store import leases, ledger, queue
 from bot.store.dialect import Dialect, explained
 from bot.store.migrate import upgrade
-from bot.store.schema import alerts, tokens, work
+from bot.store.schema import alerts, incidents, tokens, work
 from bot.store.schema import posted as posts
 from bot.store.sqlite import Sqlite
 from bot.store.transaction import SqlTransaction, list_incidents
@@ -135,6 +135,11 @@ class SqlStore:
         with self._reads() as connection:
             return list_incidents(connection)
 
+    def heads(self) -> Mapping[str, int]:
+        """Return open incident -> number of its last entry."""
+        with self._reads() as connection:
+            return ledger.heads(connection)
+
     def entries(self, incident: str, after: int = 0) -> list[Entry]:
         """Return entries with ``seq > after``; raise ``NotFoundError`` for an unknown incident."""
         with self._reads() as connection:
@@ -213,10 +218,10 @@ class SqlStore:
         with self._reads() as connection:
             return leases.tended(connection)
 
-    def unfinished_runs(self) -> list[Run]:
-        """Return every queued or running run."""
+    def unfinished_runs(self, incident: str = "") -> list[Run]:
+        """Return every queued or running run, or those of one incident."""
         with self._reads() as connection:
-            return queue.many(connection, queue.unfinished())
+            return queue.many(connection, queue.unfinished(incident))
 
     def lapsed_runs(self, seconds: float) -> list[Run]:
         """Return running runs whose heartbeat is older than ``seconds``."""
@@ -266,6 +271,13 @@ class SqlStore:
                 row.slot: Posted(channel=row.channel, ref=row.ref, content=row.content)
                 for row in rows
             }
+
+    def posted_in(self, channel: str) -> list[tuple[str, str, str]]:
+        """Return (incident, slot, message's ref) of a channel, newest incident first."""
+        found = select(posts.c.incident, posts.c.slot, posts.c.ref).join(incidents)
+        found = found.where(posts.c.channel == channel).order_by(incidents.c.number.desc())
+        with self._reads() as connection:
+            return [(row.incident, row.slot, row.ref) for row in connection.execute(found)]
 
     def set_posted(self, incident: str, slot: str, posted: Posted) -> None:
         """Remember the message that stands for a slot."""

@@ -58,9 +58,14 @@ def test_an_incident_is_closed_and_opened_again(store: SqlStore) -> None:
     with store.transaction(incident) as tx:
         tx.close(incident)
     assert not store.incidents()[0].open
+    assert store.heads() == {}
     with store.transaction(incident) as tx:
         tx.close(incident, open=True)
+        tx.append(incident, note("n.1", "again"), note("n.2", "and again"))
     assert store.incidents()[0].open
+    assert store.heads() == {incident: 2}
+    other = opened(store)
+    assert store.heads() == {incident: 2, other: 0}
 
 
 def test_an_entry_is_read_as_it_was_appended(store: SqlStore) -> None:
@@ -237,6 +242,17 @@ def test_messages_are_remembered_a_slot(store: SqlStore) -> None:
     store.set_posted(incident, "proposal.P-1", Posted(channel="C1", ref="17.3", content="x"))
     assert store.posted(incident)["headline"].content == "2"
     assert sorted(store.posted(incident)) == ["headline", "proposal.P-1"]
+    second = opened(store)
+    store.set_posted(second, "headline", Posted(channel="C1", ref="17.5", content="x"))
+    store.set_posted(second, "channel", Posted(channel="C2", ref="own", content="x"))
+    assert sorted(store.posted_in("C1")) == [
+        (incident, "headline", "17.2"),
+        (incident, "proposal.P-1", "17.3"),
+        (second, "headline", "17.5"),
+    ]
+    assert store.posted_in("C1")[0][0] == second  # the newest incident first
+    assert store.posted_in("C2") == [(second, "channel", "own")]
+    assert store.posted_in("C3") == []
     with pytest.raises(NotFoundError):
         store.set_posted("INC-9", "headline", Posted(channel="C1", ref="17.4", content="x"))
 

@@ -156,7 +156,8 @@ def test_a_run_is_claimed_once_and_ended_once(store: SqlStore) -> None:
     assert (run.state, run.worker, run.ident) == ("running", "host.1", "r.1")
     assert run.heartbeat is not None
     assert store.claim_run("r.1", "host.2") is None
-    assert store.unfinished_runs() == [run]
+    assert store.unfinished_runs() == store.unfinished_runs(incident) == [run]
+    assert store.unfinished_runs("INC-9") == []
     assert finish(store, "r.1", "finished")
     assert not finish(store, "r.1", "lost")
     ended = store.run("r.1")
