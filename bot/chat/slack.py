@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
@@ -25,6 +26,7 @@ from bot.chat.identity import Identities
 from bot.chat.slack_call import TIMEOUT, WebCall, explained
 from bot.chat.slack_clicks import Clicks
 from bot.chat.slack_fetch import Seen
+from bot.chat.slack_lines import Lines
 from bot.chat.slack_outbox import Outbox
 from bot.chat.slack_pins import Pins
 from bot.chat.slack_replay import replay
@@ -38,10 +40,6 @@ from bot.service.site import Site
 log = logging.getLogger(__name__)
 
 LISTENERS = 24
-QUESTIONS = WRITERS = 2
-"""So many slash commands that ask, and that change something, are at work at once. Questions wait
-acknowledged; a change is acknowledged when it is durable, so it never waits behind a question. More
-would not be done sooner: they would only keep the interpreter from the threads that acknowledge."""
 SWITCH = 0.001
 """Seconds after which the interpreter looks at another thread: acknowledging is short work."""
 PATIENCE = 2.5
@@ -73,8 +71,7 @@ class SlackDoor:
         self._talk = Talk(site=site, identities=identities, config=config, known=known, surface=web)
         self._stop, self._taken_in = threading.Event(), threading.Event()
         self._pool: ThreadPoolExecutor | None = None
-        self._questions: ThreadPoolExecutor | None = None
-        self._writers: ThreadPoolExecutor | None = None
+        self._lines: Lines | None = None
         self._app: App | None = None
         self._handler: SocketModeHandler | None = None
         self._seen = Seen()
@@ -101,8 +98,7 @@ class SlackDoor:
         setdefaulttimeout(TIMEOUT)  # opening a socket must end; the library has no other place
         sys.setswitchinterval(SWITCH)
         self._pool = ThreadPoolExecutor(LISTENERS, thread_name_prefix="slack.listener")
-        self._questions = ThreadPoolExecutor(QUESTIONS, thread_name_prefix="slack.question")
-        self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="slack.writer")
+        self._lines = Lines()
         self._link.start()
         if self._outbox.channel:
             self._sender.start()
@@ -112,9 +108,10 @@ class SlackDoor:
         self._stop.set()
         if self._handler is not None:
             self._handler.client.socket_mode_request_listeners.clear()
-        for pool in (self._pool, self._questions, self._writers):
-            if pool is not None:
-                pool.shutdown(wait=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
+        if self._lines is not None:
+            self._lines.close()
         self._taken_in.set()
         for thread in (self._link, self._sender):
             if thread.ident is not None:
@@ -170,9 +167,8 @@ class SlackDoor:
         writes = self._talk.writes(str(command.get("text") or ""))
         if not writes:
             told.now()  # nothing has to be durable
-        pool = self._writers if writes else self._questions
-        if pool is not None:
-            pool.submit(self._talk.command, told, command)
+        if self._lines is not None:
+            self._lines.put(partial(self._talk.command, told, command), writes=writes)
 
     def _receive(self, client: BaseSocketModeClient, request: SocketModeRequest) -> None:
         """Take what comes by the socket: commands at once, the rest by way of Bolt."""
