@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from bot.chat.card import Card
+from bot.chat.outage import Gap
 from bot.incident.fold import fold
 from bot.incident.state import Incident, ProposalState
 from bot.timeline.entry import Entry
@@ -25,8 +26,8 @@ LINES = 4
 INCIDENTS = 8
 
 
-def summary(histories: Sequence[Sequence[Entry]], away: datetime, back: datetime) -> Card | None:
-    """Return the one card for an outage from ``away`` to ``back``; None if nothing happened.
+def summary(histories: Sequence[Sequence[Entry]], gap: Gap, back: datetime) -> Card | None:
+    """Return the one card for an outage that ended at ``back``; None if nothing happened.
 
     ``histories`` are the whole timelines of the incidents, of which some may have nothing new.
     What waits for people now comes first: that is why somebody reads it.
@@ -34,7 +35,7 @@ def summary(histories: Sequence[Sequence[Entry]], away: datetime, back: datetime
     news = [
         (fold(entries), missed)
         for entries in histories
-        if (missed := [e for e in entries if away < e.at <= back and not e.redacted])
+        if (missed := [e for e in entries if gap.since < e.at <= back and not e.redacted])
     ]
     if not news:
         return None
@@ -44,11 +45,11 @@ def summary(histories: Sequence[Sequence[Entry]], away: datetime, back: datetime
         rows.append(f"… and {len(news) - INCIDENTS} more incidents: see 'incidents'")
     many = f"{len(news)} incident{'s' * (len(news) != 1)}"
     return Card(
-        title=f"The chat was away for {_span(back - away)}; the bot was not: news of {many}",
+        title=f"The chat was away for {_span(back - gap.away)}; the bot was not: news of {many}",
         tone="warn" if waiting else "info",
         lines=tuple(waiting),
         code="\n".join(rows),
-        foot=f"from {away:%H:%M} to {back:%H:%M} UTC; 'timeline INC-1' has every entry",
+        foot=f"from {gap.away:%H:%M} to {back:%H:%M} UTC; 'timeline INC-1' has every entry",
     )
 
 

@@ -13,9 +13,10 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bot.chat.catchup import summary
+from bot.chat.outage import LONG, Gap, Outage
 from bot.chat.slack_blocks import Message, message, slim
 from bot.chat.slack_errands import Errands
 from bot.chat.slack_notices import notices
@@ -40,8 +41,6 @@ REFRESH = 30.0
 """Seconds after which an open incident is looked at without news: its counts age."""
 PROGRESS = 2.0
 """The same while one of its runs goes on: so often its progress is shown."""
-OUTAGE = 30.0
-"""Seconds of silence after which there is a summary when Slack is back."""
 LEASE, RENEW = 45.0, 10.0
 LOCK = "outbox of the chat"
 DRAIN = 3.0
@@ -83,11 +82,12 @@ class Outbox:
     _stop: threading.Event = field(default_factory=threading.Event)
     _owner: str = field(default_factory=lambda: f"chat.{uuid.uuid4().hex}")
     _led: float = -RENEW
-    _away: float | None = None
     _errands: Errands = field(init=False)
+    _outage: Outage = field(init=False)
 
     def __post_init__(self) -> None:
         self._queue.pace = self.pace
+        self._outage = Outage(self.site.store, self.site.clock)
         self._errands = Errands(
             store=self.site.store,
             wire=self.wire,
@@ -131,6 +131,8 @@ class Outbox:
             self._queue = Queue(pace=self.pace)
             self._led = -RENEW
             return False
+        if self._led < 0:
+            self._outage.recall()
         self._led = time.monotonic()
         return True
 
@@ -274,8 +276,8 @@ class Outbox:
             if not self._moved_out(job, error):
                 self._failed(job, error)
         except HoldfastError as error:
-            self._away = self._away or time.monotonic()
             self._failed(job, error)
+            self._outage.failed()
         except Exception as error:  # as above: one odd message must not silence the others
             log.exception("a message cannot be sent", extra={"incident": job.key[0]})
             self._failed(job, error)
@@ -289,25 +291,22 @@ class Outbox:
 
     def _reached(self) -> None:
         """Note that Slack answers; if it was away, try at once what waits, and sum it up."""
-        if self._away is None:
+        if (gap := self._outage.reached()) is None:
             return
-        gone, self._away = time.monotonic() - self._away, None
+        back = self.site.clock.now()
         self._queue.retry()
-        self.back(gone)
-        if gone >= OUTAGE:
-            back = self.site.clock.now()
-            since = back - timedelta(seconds=gone)
-            self._put("", "summary", self.channel, Urgency.NEWS, lambda: self._sum_up(since, back))
+        self.back((back - gap.away).total_seconds())
+        if back - gap.away >= LONG:
+            self._put("", "summary", self.channel, Urgency.NEWS, lambda: self._sum_up(gap, back))
 
-    def _sum_up(self, since: datetime, back: datetime) -> None:
+    def _sum_up(self, gap: Gap, back: datetime) -> None:
         """Post the one summary of an outage."""
         rows = self.site.store.incidents()
-        card = summary([self.site.store.entries(row.id) for row in rows], since, back)
-        if card is None:
-            return
-        mark = f"summary@{stamp(back)}"
-        if self.wire.find(self.channel, mark, None) is None:
+        card = summary([self.site.store.entries(row.id) for row in rows], gap, back)
+        mark = f"summary@{stamp(gap.away)}"
+        if card is not None and self.wire.find(self.channel, mark, None) is None:
             self.wire.post(self.channel, message(card, mark=mark, link=self.page_url), None)
+        self._outage.told()
 
     def _troubled(self, error: Exception, incident: str = "") -> None:
         """Note what is wrong; the log has a cause once, however many incidents wait for it."""

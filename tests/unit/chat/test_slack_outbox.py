@@ -399,13 +399,13 @@ def test_a_private_word_whose_answer_was_lost_is_not_said_twice(
 
 
 class _Later:
-    """A clock that is ahead by some minutes."""
+    """A clock that is ahead by some minutes, and can be put forward."""
 
     def __init__(self, minutes: float) -> None:
-        self._ahead = timedelta(minutes=minutes)
+        self.ahead = timedelta(minutes=minutes)
 
     def now(self) -> datetime:
-        return SystemClock().now() + self._ahead
+        return SystemClock().now() + self.ahead
 
     def sleep(self, seconds: float) -> None:
         raise NotImplementedError
@@ -475,3 +475,35 @@ def test_when_slack_is_back_it_is_said_how_long_it_was_away(site: Site, slack: F
     box._queue.retry()
     box.sweep()
     assert len(told) == 1
+    assert len(slack.messages) == 1  # no summary of so short an outage
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_after_a_long_outage_there_is_one_summary_even_over_a_restart(
+    site: Site, slack: FakeSlack, restarted: bool
+) -> None:
+    clock = _Later(0)
+    site = replace(site, clock=cast("Any", clock))
+    box = outbox(site, slack)
+    assert box._leads()
+    opened(site)  # before the first failure, and yet unsaid
+    slack.fails = [UnavailableError("away")]
+    box.sweep()
+    clock.ahead += timedelta(minutes=4)
+    slack.fails = [UnavailableError("away")]
+    box._queue.retry()
+    box.sweep()
+    if restarted:
+        site.store.unlock_hosts(box._owner)
+        box = outbox(site, slack)
+        assert box._leads()
+    box._queue.retry()
+    for _ in range(3):
+        box.sweep()
+    titles = [title for title in slack.titles() if "was away" in title]
+    assert titles == ["🟡 The chat was away for 4 min; the bot was not: news of 1 incident"]
+    site.store.unlock_hosts(box._owner)
+    again = outbox(site, slack)
+    assert again._leads()
+    again.sweep()
+    assert len(slack.messages) == 3  # headline, card, summary
