@@ -147,10 +147,10 @@ class SlackDoor:
         verifier = SignatureVerifier(self._config.signing_secret)
         if not verifier.is_valid_request(body, lower):
             raise RefusedError("this request is not signed by Slack, or is old", next="nothing")
-        if not self._seen.first(lower["x-slack-signature"]):
-            raise RefusedError("this request came before", next="nothing was done again")
         text = body.decode("utf-8", "replace")
         form = dict(parse_qsl(text)) if "urlencoded" in lower.get("content-type", "") else {}
+        if not self._first(lower["x-slack-signature"], form):
+            raise RefusedError("this request came before", next="nothing was done again")
         if "command" in form:
             done = threading.Event()
             self._command(form, lambda **_: done.set())
@@ -160,6 +160,13 @@ class SlackDoor:
         answer = app.dispatch(asked)
         said = {name: values[0] for name, values in answer.headers.items()}
         return answer.status, said, answer.body
+
+    def _first(self, signature: str, form: Mapping[str, str]) -> bool:
+        """Say whether a signed request is new: to this bot, and if it may change things, to all."""
+        if not self._seen.first(signature):
+            return False
+        changes = "payload" in form or self._talk.writes(form.get("text", ""))
+        return not changes or self._talk.first(f"slack-request/{signature}")
 
     def _command(self, command: Mapping[str, Any], ack: Callable[..., Any]) -> None:
         """Let a slash command be carried out; a question is acknowledged before."""

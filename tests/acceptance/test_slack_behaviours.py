@@ -324,6 +324,10 @@ def test_6_forged_stale_and_replayed_requests_are_refused(
     again = place.sign(note, "form")
     assert place.post(note, again).status_code == 200
     assert place.post(note, again).status_code == 403
+    connected.stop()
+    with door(site, place) as restarted:  # or another bot on the same database
+        until(lambda: restarted.health()["connected"], "the next bot connects")
+        assert place.post(note, again).status_code == 403
     sent = json.dumps([call.args for call in place.proxy.calls])
     for token in TOKENS:
         assert token not in caplog.text.replace("slack_sdk", "")
