@@ -95,6 +95,26 @@ class Rule:
         words = " and ".join(words for _, words in asked) or "always"
         return f"{words} (rule '{self.name}')"
 
+    @property
+    def sentence(self) -> str:
+        """Return the rule in words: ``2 of approver or commander if risk is high ('careful')``."""
+        said = [
+            f"{word} is {' or '.join(sorted(values))}"
+            for word, values in (
+                ("risk", self.risks),
+                ("severity", self.severities),
+                ("purpose", self.purposes),
+            )
+            if values
+        ]
+        if self.more_than is not None:
+            said.append(f"there are more than {self.more_than} hosts")
+        if self.one_way:
+            said.append("it cannot be undone")
+        need = Need(required=self.required, roles=self.roles, people=self.people)
+        when = f"if {' and '.join(said)}" if said else "always"
+        return f"{need.required} of {need.who} {when} ('{self.name}')"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freeze:
@@ -124,11 +144,17 @@ class Freeze:
         )
 
     @property
+    def start(self) -> str:
+        """Return the beginning in words."""
+        if self.weekly is not None:
+            return f"every {_spot(self.weekly[0])}"
+        return "" if self.begins is None else f"on {self.begins:%Y-%m-%d %H:%M %Z}"
+
+    @property
     def until(self) -> str:
         """Return the end in words."""
         if self.weekly is not None:
-            day, minute = divmod(self.weekly[1] % WEEK, 1440)
-            return f"{DAYS[day]} {minute // 60:02d}:{minute % 60:02d} ({self.zone})"
+            return f"{_spot(self.weekly[1])} ({self.zone})"
         return "somebody takes it out" if self.ends is None else f"{self.ends:%Y-%m-%d %H:%M %Z}"
 
 
@@ -149,6 +175,21 @@ class Policy:
     rules: tuple[Rule, ...] = ()
     freezes: tuple[Freeze, ...] = ()
     glass: BreakGlass | None = BreakGlass()
+
+    def sentences(self, now: datetime) -> list[str]:
+        """Return the policy in words, what holds at ``now`` among them."""
+        said = [f"every proposal needs {self.required}, never the one who asked for it"]
+        said += [f"and {rule.sentence}" for rule in self.rules]
+        for freeze in self.freezes:
+            if freeze.ends is not None and now >= freeze.ends:
+                continue
+            state = "frozen NOW" if freeze.covers(now) else f"a freeze comes {freeze.start}"
+            but = f", not for {' or '.join(sorted(freeze.excepted))}" if freeze.excepted else ""
+            said.append(f"{state}: '{freeze.name}' until {freeze.until}{but}")
+        if self.glass is None:
+            return [*said, "there is no break-glass"]
+        alone = f"one after {self.glass.delay / 60:g} min"
+        return [*said, f"break-glass: {self.glass.people} people at once, or {alone}"]
 
 
 def terms(policy: Policy, facts: Facts, floor: int = 1) -> dict[str, Any]:
@@ -235,6 +276,11 @@ def weekly(text: str) -> tuple[int, int]:
     if (ends - begins) % WEEK == 0:
         raise ValueError(f"{text!r} has no length")
     return begins, ends
+
+
+def _spot(minute: int) -> str:
+    day, rest = divmod(minute % WEEK, 1440)
+    return f"{DAYS[day]} {rest // 60:02d}:{rest % 60:02d}"
 
 
 def _minute(spot: Sequence[str | Any]) -> int:

@@ -240,6 +240,7 @@ def _knobs(site: Site, command: Command, _actor: Actor) -> Reply:
 
 
 def _who(site: Site, _command: Command, actor: Actor) -> Reply:
+    rules = site.policy.sentences(site.clock.now())
     rows = [
         f"{p.id:<16} {p.name:<20} {', '.join(sorted(p.roles)) or 'reads only'}"
         for p in site.people.values()
@@ -250,9 +251,11 @@ def _who(site: Site, _command: Command, actor: Actor) -> Reply:
             {"id": p.id, "name": p.name, "roles": sorted(p.roles)} for p in site.people.values()
         ],
         "verbs": {verb: sorted(roles) for verb, roles in POLICY.items()},
+        "policy": rules,
     }
     you = f"you are {actor.name}" if actor.id else "you are not signed in"
-    return Reply(card=Card(title=f"Who may do what ({you})", code="\n".join(rows)), data=data)
+    card = Card(title=f"Who may do what ({you})", code="\n".join(rows), lines=tuple(rules))
+    return Reply(card=card, data=data)
 
 
 HANDLERS: Mapping[str, Handler] = MappingProxyType(

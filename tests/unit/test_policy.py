@@ -367,3 +367,39 @@ def test_what_is_wrong_in_it_is_said_with_its_line(tmp_path: Path, line: str, sa
 def test_one_slack_user_is_one_person(tmp_path: Path):
     with pytest.raises(BadInputError, match="U1 is a's already"):
         read(tmp_path, "people:\n  a: {slack: U1}\n  b: {slack: U1}\n")
+
+
+def test_the_policy_says_itself_in_words():
+    policy = Policy(
+        required=1,
+        rules=(
+            Rule(name="careful", required=2, risks=frozenset({"high"}), more_than=100),
+            Rule(name="one way", required=1, people=("kim", "dana"), one_way=True),
+        ),
+        freezes=(
+            Freeze(name="weekend", weekly=weekly("fri 16:00 - mon 08:00")),
+            Freeze(
+                name="launch",
+                begins=datetime(2026, 2, 1, tzinfo=UTC),
+                ends=datetime(2026, 2, 3, tzinfo=UTC),
+                excepted=frozenset({"sev1"}),
+            ),
+        ),
+        glass=BreakGlass(people=2, delay=900.0),
+    )
+    saturday = datetime(2026, 1, 3, 12, tzinfo=UTC)
+    assert policy.sentences(saturday) == [
+        "every proposal needs 1, never the one who asked for it",
+        "and 2 of approver or commander if risk is high and there are more than 100 hosts "
+        "('careful')",
+        "and 1 of kim or dana if it cannot be undone ('one way')",
+        "frozen NOW: 'weekend' until mon 08:00 (UTC)",
+        "a freeze comes on 2026-02-01 00:00 UTC: 'launch' until 2026-02-03 00:00 UTC, not for sev1",
+        "break-glass: 2 people at once, or one after 15 min",
+    ]
+    monday, march = saturday + timedelta(days=2), datetime(2026, 3, 2, 12, tzinfo=UTC)
+    assert policy.sentences(monday)[3] == (
+        "a freeze comes every fri 16:00: 'weekend' until mon 08:00 (UTC)"
+    )
+    assert not any("launch" in line for line in policy.sentences(march))
+    assert Policy(glass=None).sentences(saturday)[-1] == "there is no break-glass"
