@@ -220,6 +220,9 @@ class Store(Protocol):
     def add_token(self, digest: str, person: str) -> None:
         """Store a token's sha256 (hex) for a person."""
 
+    def remove_tokens(self, person: str) -> int:
+        """Forget all tokens of a person; return how many."""
+
     def token_person(self, digest: str) -> str | None:
         """Return whose token this is."""
 

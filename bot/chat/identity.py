@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bot.approval.policy import Person
-from bot.errors import BadInputError, RefusedError
+from bot.errors import BadInputError, NotFoundError, RefusedError
 from bot.ports import Store
 from bot.timeline.entry import Actor
 
@@ -34,6 +34,15 @@ class Identities:
         token = PREFIX + secrets.token_urlsafe(32)
         self.store.add_token(_digest(token), person)
         return token
+
+    def revoke_tokens(self, person: str) -> int:
+        """Forget all tokens of a person, configured or not; return how many there were."""
+        gone = self.store.remove_tokens(person)
+        if not gone and person not in self.people:
+            raise NotFoundError(
+                f"there is no user {person!r} and no token of one", next="see 'holdfast who'"
+            )
+        return gone
 
     def by_token(self, token: str, via: str) -> Actor:
         """Return whose token it is; raise ``RefusedError`` for an unknown or orphaned one."""

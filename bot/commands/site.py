@@ -38,6 +38,19 @@ def create(ctx: click.Context, user: str) -> None:
         app.close()
 
 
+@token.command("revoke")
+@click.argument("user")
+@click.pass_context
+def revoke(ctx: click.Context, user: str) -> None:
+    """Make all tokens of a person void, at once; whoever is still known may get a new one."""
+    app = build(configuration(ctx))
+    try:
+        gone = app.identities.revoke_tokens(user)
+        click.echo(f"revoked: {gone} token{'s' * (gone != 1)} of {user}")
+    finally:
+        app.close()
+
+
 @click.group()
 def slack() -> None:
     """Connect Slack."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from sqlalchemy import URL, Connection, make_url, select
+from sqlalchemy import URL, Connection, delete, make_url, select
 from sqlalchemy.exc import ArgumentError
 
 from bot.errors import BadInputError, UnavailableError
@@ -249,6 +249,11 @@ class SqlStore:
         with self._writes() as connection:
             new = self._dialect.insert(tokens).values(digest=digest, person=person)
             connection.execute(new.on_conflict_do_nothing(index_elements=["digest"]))
+
+    def remove_tokens(self, person: str) -> int:
+        """Forget all tokens of a person; return how many."""
+        with self._writes() as connection:
+            return connection.execute(delete(tokens).where(tokens.c.person == person)).rowcount
 
     def token_person(self, digest: str) -> str | None:
         """Return whose token this is."""

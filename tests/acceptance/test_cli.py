@@ -64,7 +64,7 @@ def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
 
 def commands() -> list[list[str]]:
     """Return every command and subcommand of the program."""
-    groups = {"runbook": ["lint", "test", "match", "list", "show"], "token": ["create"]}
+    groups = {"runbook": ["lint", "test", "match", "list", "show"], "token": ["create", "revoke"]}
     groups["slack"] = ["manifest"]
     names = sorted({*COMMANDS, *VERBS})
     return [[], *([name] for name in names), *([g, s] for g, subs in groups.items() for s in subs)]
@@ -217,6 +217,14 @@ def test_init_lays_out_a_site_with_which_the_bot_serves(tmp_path: Path):
         assert HTTP.get(f"{url}/healthz").json()["warnings"] == {}
         token = cli("token", "create", "alice", cwd=site)
         assert token.stdout.startswith("hf_")
+        bearer = {"Authorization": f"Bearer {token.stdout.strip()}"}
+        asked = {"line": "who"}
+        assert HTTP.post(f"{url}/api/commands", json=asked, headers=bearer).is_success
+        assert cli("token", "revoke", "alice", cwd=site).stdout == "revoked: 1 token of alice\n"
+        refused = HTTP.post(f"{url}/api/commands", json=asked, headers=bearer)
+        assert refused.status_code == 403
+        assert "this token is not known" in refused.text
+        assert "no user 'nobody'" in cli("token", "revoke", "nobody", cwd=site).stderr
         assert (site / "state").stat().st_mode & 0o077 == 0
     finally:
         process.terminate()

@@ -231,6 +231,12 @@ def test_tokens_are_known_by_their_digest(store: SqlStore) -> None:
     store.add_token("ab" * 32, "mallory")
     assert store.token_person("ab" * 32) == "anna"
     assert store.token_person("cd" * 32) is None
+    store.add_token("ef" * 32, "anna")
+    store.add_token("cd" * 32, "mallory")
+    assert store.remove_tokens("anna") == 2
+    assert store.remove_tokens("anna") == 0
+    assert store.token_person("ab" * 32) is None
+    assert store.token_person("cd" * 32) == "mallory"
 
 
 def test_messages_are_remembered_a_slot(store: SqlStore) -> None:
