@@ -14,9 +14,10 @@ from bot.errors import ConflictError, HoldfastError, NotFoundError, UnavailableE
 from bot.incident.state import Incident
 from bot.ports import Processes, Run, Transaction
 from bot.service import diagnose, glass, knobs, newcomers, prepare, request, rollout
-from bot.service.report import Watch, refuse
+from bot.service.record import refuse
 from bot.service.site import Site, load, refold
 from bot.service.step import Commit
+from bot.service.watch import Watch
 from bot.timeline.entry import Draft
 
 log = logging.getLogger(__name__)

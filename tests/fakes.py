@@ -27,7 +27,8 @@ from bot.rollout.outcome import Raw
 from bot.runbook.load import load as load_runbooks
 from bot.runbook.model import Library
 from bot.service import approve, receive
-from bot.service.report import Report, record, refuse
+from bot.service.record import record, refuse
+from bot.service.report import Report
 from bot.service.site import Site, load, refold
 from bot.store.sqlite import Sqlite
 from bot.store.store import SqlStore

@@ -12,7 +12,8 @@ from typing import Any
 from bot.demo.fleet import HostSpec
 from bot.ports import Run
 from bot.rollout.outcome import Raw
-from bot.service.report import Report, record
+from bot.service.record import record
+from bot.service.report import Report
 from bot.service.site import Site
 
 

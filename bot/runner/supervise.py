@@ -28,7 +28,8 @@ from bot.runner.notebook import Notebook
 from bot.runner.pin import lay_out
 from bot.runner.redact import Redactor, secrets
 from bot.runner.vault import plaintexts
-from bot.service.report import Report, record, refuse
+from bot.service.record import record, refuse
+from bot.service.report import Report
 from bot.service.site import Site, refold
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ from bot.intake.alertmanager import read as read_alerts
 from bot.ports import Run
 from bot.rollout.outcome import Raw
 from bot.service.receive import receive
-from bot.service.report import Report, record, refuse
+from bot.service.record import record, refuse
+from bot.service.report import Report
 from bot.service.site import Site, load
 from bot.timeline.entry import Actor
 from bot.worker import Worker

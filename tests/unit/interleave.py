@@ -28,7 +28,8 @@ from bot.errors import HoldfastError
 from bot.ports import Run
 from bot.rollout.outcome import Raw
 from bot.service import approve, glass, people, request
-from bot.service.report import Report, record, refuse
+from bot.service.record import record, refuse
+from bot.service.report import Report
 from bot.service.site import Site, load
 from bot.store import ledger
 from bot.store.sqlite import Sqlite

@@ -20,7 +20,8 @@ from bot.incident.fold import extend, fold
 from bot.incident.state import Incident, Outcome, Proposal
 from bot.ports import Answer, Run
 from bot.rollout.outcome import Raw
-from bot.service.report import Report, record, refuse
+from bot.service.record import record, refuse
+from bot.service.report import Report
 from bot.service.site import Site
 from bot.timeline.entry import Draft, Entry
 from bot.worker import STEPS

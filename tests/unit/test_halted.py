@@ -13,7 +13,8 @@ from bot.chat.dispatch import dispatch
 from bot.chat.grammar import parse
 from bot.chat.proposal_cards import proposal_card
 from bot.errors import RefusedError
-from bot.service.report import Report, record
+from bot.service.record import record
+from bot.service.report import Report
 from bot.timeline.entry import Actor
 from tests.fakes import DANA, EVE, EVERYBODY, FakeHost, Night
 

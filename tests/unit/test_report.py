@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bot.rollout.outcome import Raw
-from bot.service.report import Report, record, refuse
+from bot.service.record import record, refuse
+from bot.service.report import Report
 from tests.fakes import FakeHost, Night
 
 WAVE = "INC-1.P-1.wave.1.1"

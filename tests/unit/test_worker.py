@@ -18,7 +18,8 @@ from bot.chat import cards, proposal_cards
 from bot.errors import BadInputError, ConflictError, RefusedError, UnavailableError
 from bot.rollout.gate import allowed
 from bot.service import approve
-from bot.service.report import Report, record
+from bot.service.record import record
+from bot.service.report import Report
 from bot.service.request import request, rollback
 from tests.fakes import ALEX, DANA, EVE, EVERYBODY, FakeHost, Night
 from tests.unit.runbook.texts import negative, positive
