@@ -235,6 +235,7 @@ def preview(incident: Incident, proposal: Proposal, limit: int) -> str:
 
 def _buttons(proposal: Proposal) -> tuple[Button, ...]:
     details = Button(label="Details", line=f"details {proposal.id}")
+    abort = Button(label="Abort", line=f"abort {proposal.id}", style="danger")
     if proposal.state is ProposalState.OPEN:
         approve = f"approve {proposal.id} --digest {proposal.digest[:12]}"
         return (
@@ -249,8 +250,11 @@ def _buttons(proposal: Proposal) -> tuple[Button, ...]:
         return (
             Button(label="Continue", line=f"resume {proposal.id}", style="primary"),
             third,
-            Button(label="Abort", line=f"abort {proposal.id}", style="danger"),
+            abort,
         )
-    if proposal.state in {ProposalState.RUNNING, ProposalState.PAUSED}:
-        return (Button(label="Abort", line=f"abort {proposal.id}", style="danger"), details)
+    if proposal.state is ProposalState.RUNNING:
+        return (Button(label="Pause", line=f"pause {proposal.id}"), abort, details)
+    if proposal.state is ProposalState.PAUSED:
+        resume = Button(label="Resume", line=f"resume {proposal.id}", style="primary")
+        return (resume, abort, details)
     return (details,)
