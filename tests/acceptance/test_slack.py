@@ -15,17 +15,10 @@ from typing import Any, cast
 
 import pytest
 
-from bot.approval.policy import Person
-from bot.chat.identity import Identities
 from bot.chat.slack import SlackDoor
-from bot.clock import SystemClock
-from bot.config import SlackPart
 from bot.demo import enclave as place
-from bot.fleet.inventory import Inventory
 from bot.service.site import Site, load
-from bot.store import open_store
 from bot.timeline.entry import Draft
-from tests.fakes import Sources
 from tests.slack_server import (
     ALERT_USER,
     ALERTS,
@@ -38,16 +31,20 @@ from tests.slack_server import (
     until,
     words,
 )
-from tests.unit.events import OOPS, Log
+from tests.slack_site import (
+    LABELS,
+    PEOPLE,
+    attachment,
+    kinds,
+    opened_door,
+    proposed,
+    stored,
+)
+from tests.unit.events import OOPS
 
 pytestmark = pytest.mark.slack
 
-PEOPLE = {
-    "kim": Person(id="kim", name="Kim Larsen", roles=frozenset({"approver", "commander"})),
-    "robin": Person(id="robin", name="Robin Oduya", roles=frozenset({"responder"})),
-}
 SLACK_IDS = {COMMANDER: "kim", ONCALL: "robin"}
-LABELS = ("host", "hostname", "nodename", "node", "instance")
 
 
 @pytest.fixture(scope="module")
@@ -61,42 +58,23 @@ def server(enclave: place.Mode, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    clock = SystemClock()
-    store = open_store(f"sqlite:///{tmp_path / 'holdfast.db'}", secret=b"key", clock=clock)
-    yield Site(
-        store=store,
-        clock=clock,
-        sources=Sources(["web-01", "web-02"]),
-        people=PEOPLE,
-        host_labels=LABELS,
-    )
-    store.close()
+    with stored(tmp_path) as found:
+        yield found
 
 
 @contextmanager
 def door(site: Site, server: SlackServer, **changes: Any) -> Iterator[SlackDoor]:
-    config = SlackPart(
-        bot_token="xoxb-bot",
-        app_token="xapp-bot",
-        api_url=server.api_url,
-        alert_channels=["#alerts"],
-        alert_bots=["B0PROM", ALERT_USER],
-        replay=0.0,
+    config = {
+        "bot_token": "xoxb-bot",
+        "app_token": "xapp-bot",
+        "api_url": server.api_url,
+        "alert_channels": ["#alerts"],
+        "alert_bots": ["B0PROM", ALERT_USER],
+        "replay": 0.0,
         **changes,
-    )
-    found = SlackDoor(
-        site,
-        Identities(store=site.store, people=site.people, slack=SLACK_IDS),
-        config,
-        known=lambda: Inventory(hosts={"web-01": {}, "web-02": {}}),
-        page_url="http://127.0.0.1:8420",
-        pace=0.05,
-    )
-    found.start()
-    try:
+    }
+    with opened_door(site, config, SLACK_IDS) as found:
         yield found
-    finally:
-        found.stop()
 
 
 @pytest.fixture
@@ -110,7 +88,6 @@ def connected(site: Site, server: SlackServer) -> Iterator[SlackDoor]:
 
 def alertmanager(ts: str, text: str = OOPS, title: str = "[FIRING] KernelOops") -> dict[str, Any]:
     """Return an alert as Alertmanager's message arrives: no text, all in the attachment."""
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return {
         "type": "message",
         "subtype": "bot_message",
@@ -121,45 +98,13 @@ def alertmanager(ts: str, text: str = OOPS, title: str = "[FIRING] KernelOops") 
         "bot_id": "B0PROM",
         "username": "Alertmanager",
         "text": "",
-        "attachments": [
-            {
-                "title": title,
-                "title_link": "http://alertmanager.example/#/alerts",
-                "text": escaped,
-                "fallback": title,
-                "color": "danger",
-                "fields": [{"title": "instance", "value": "web-01:9100", "short": True}],
-            }
-        ],
+        "attachments": [attachment(text, title)],
     }
-
-
-def kinds(site: Site, incident: str = "INC-1") -> list[str]:
-    return [entry.kind for entry in site.store.entries(incident)]
 
 
 def open_incident(site: Site, server: SlackServer) -> None:
     server.relay.deliver(envelope(alertmanager("1700000001.000100")))
     assert [row.id for row in site.store.incidents()] == ["INC-1"]
-
-
-def append(site: Site, entries: Any) -> None:
-    with site.store.transaction("INC-1") as tx:
-        tx.append(
-            "INC-1",
-            *(
-                Draft(key=e.key, kind=e.kind, text=e.text, actor=e.actor, data=e.data)
-                for e in entries
-            ),
-        )
-
-
-def propose(site: Site, name: str = "P-1", rollback_of: str | None = None) -> Log:
-    log = Log(at=site.clock.now())
-    log.matched()
-    log.prepare(name, 1, rollback_of)
-    append(site, log.entries)
-    return log
 
 
 def test_an_alert_with_empty_text_opens_an_incident_whose_headline_is_posted(
@@ -181,7 +126,7 @@ def test_a_stale_or_foreign_button_does_nothing_and_is_answered(
     site: Site, server: SlackServer, connected: SlackDoor
 ) -> None:
     open_incident(site, server)
-    propose(site)
+    proposed(site)
     card = server.message_with("P-1 · open")
 
     def press(action: str, value: str) -> None:
@@ -218,7 +163,7 @@ def test_the_slash_command_answers_one_person(
 
 def test_details_opens_a_modal(site: Site, server: SlackServer, connected: SlackDoor) -> None:
     open_incident(site, server)
-    propose(site)
+    proposed(site)
     server.click(ONCALL, server.message_with("P-1 · open"), "Details")
 
     def opened() -> list[Any]:
@@ -266,7 +211,7 @@ def test_a_restart_posts_nothing_again_and_finds_what_it_had_not_recorded(
     with door(site, server) as found:
         until(lambda: found.health()["connected"], "the bot connects")
         open_incident(site, server)
-        propose(site)
+        proposed(site)
         server.message_with("P-1 · open")
         until(lambda: "proposal.P-1" in site.store.posted("INC-1"), "it is recorded")
     before = len(server.messages())

@@ -16,30 +16,18 @@ from typing import Any
 
 import pytest
 
-from bot.approval.policy import Person
-from bot.chat.identity import Identities
 from bot.chat.slack import SlackDoor
-from bot.clock import SystemClock
-from bot.config import SlackPart
 from bot.demo import enclave as isolation
-from bot.fleet.inventory import Inventory
 from bot.service.site import Site, load
-from bot.store import open_store
 from bot.timeline.entry import Draft
-from tests.fakes import Sources
 from tests.slack_places import PLACES, Place
 from tests.slack_proxy import Fault
 from tests.slack_server import until
+from tests.slack_site import attachment, kinds, opened_door, proposed, stored
 from tests.unit.events import OOPS, Log
 
 pytestmark = pytest.mark.slack
 
-PEOPLE = {
-    "kim": Person(id="kim", name="Kim Larsen", roles=frozenset({"approver", "commander"})),
-    "lee": Person(id="lee", name="Lee Wong", roles=frozenset({"approver"})),
-    "robin": Person(id="robin", name="Robin Oduya", roles=frozenset({"responder"})),
-}
-LABELS = ("host", "hostname", "nodename", "node", "instance")
 HOSTILE = "<!channel> <@U02COMMANDER> *b* ``` :fire: <http://evil.example|go> & &lt; \x1b[31m"
 TOKENS = ("xoxb-bot", "xapp-bot", "s3cr3t")
 
@@ -57,40 +45,21 @@ def place(
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    clock = SystemClock()
-    store = open_store(f"sqlite:///{tmp_path / 'holdfast.db'}", secret=b"key", clock=clock)
-    yield Site(
-        store=store,
-        clock=clock,
-        sources=Sources(["web-01", "web-02"]),
-        people=PEOPLE,
-        host_labels=LABELS,
-    )
-    store.close()
+    with stored(tmp_path) as found:
+        yield found
 
 
 @contextmanager
 def door(site: Site, place: Place, **changes: Any) -> Iterator[SlackDoor]:
-    config = SlackPart(**{"replay": "0s", **place.config(), **changes})
-    ids = {place.commander: "kim", place.stranger: "stranger", place.oncall: "robin"}
-    ids = {user: key for user, key in ids.items() if key in PEOPLE}
-    found = SlackDoor(
-        site,
-        Identities(store=site.store, people=site.people, slack=ids),
-        config,
-        known=lambda: Inventory(hosts={"web-01": {}, "web-02": {}}),
-        page_url="http://127.0.0.1:8420",
-        pace=0.05,
-    )
-    found.start()
-    if place.listener is not None:
-        place.listener.door = found
-    try:
-        yield found
-    finally:
-        found.stop()
+    ids = {place.commander: "kim", place.oncall: "robin"}
+    with opened_door(site, {"replay": "0s", **place.config(), **changes}, ids) as found:
         if place.listener is not None:
-            place.listener.door = None
+            place.listener.door = found
+        try:
+            yield found
+        finally:
+            if place.listener is not None:
+                place.listener.door = None
 
 
 @pytest.fixture
@@ -103,41 +72,11 @@ def connected(site: Site, place: Place) -> Iterator[SlackDoor]:
     assert not [t.name for t in threading.enumerate() if t.name.startswith("slack.")]
 
 
-def attachment(text: str = OOPS, title: str = "[FIRING] KernelOops", **more: Any) -> dict[str, Any]:
-    """Return an alert as Alertmanager writes it: no text, all in the attachment."""
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return {
-        "title": title,
-        "title_link": "http://alertmanager.example/#/alerts",
-        "text": escaped,
-        "fallback": title,
-        "color": "danger",
-        "fields": [{"title": "instance", "value": "web-01:9100", "short": True}],
-        **more,
-    }
-
-
-def kinds(site: Site, incident: str = "INC-1") -> list[str]:
-    return [entry.kind for entry in site.store.entries(incident)]
-
-
 def opened(site: Site, place: Place) -> Log:
     """Let an alert open an incident and make a proposal for it."""
     place.alert(attachment())
     until(site.store.incidents, "the incident is opened")
     return proposed(site)
-
-
-def proposed(site: Site, name: str = "P-1", rollback_of: str | None = None) -> Log:
-    log = Log(at=site.clock.now())
-    log.matched()
-    log.prepare(name, 1, rollback_of)
-    rows = [
-        Draft(key=e.key, kind=e.kind, text=e.text, actor=e.actor, data=e.data) for e in log.entries
-    ]
-    with site.store.transaction("INC-1") as tx:
-        tx.append("INC-1", *rows)
-    return log
 
 
 def card(site: Site, place: Place, name: str = "P-1 · open") -> dict[str, Any]:

@@ -17,11 +17,12 @@ from bot.demo import enclave as isolation
 from bot.service.site import Site
 from bot.timeline.entry import Draft
 from tests.acceptance.test_alertmanager import alert, program
-from tests.acceptance.test_slack_behaviours import door, kinds, opened, site
+from tests.acceptance.test_slack_behaviours import door, opened, site
 from tests.machine import free_port
 from tests.slack_places import Emulate
 from tests.slack_proxy import Fault
 from tests.slack_server import until
+from tests.slack_site import kinds
 from tests.unit.events import OOPS
 
 pytestmark = pytest.mark.slack
