@@ -76,7 +76,7 @@ def serve() -> None:
         return [sys.executable, __file__, "supervise", "--config", str(self.config), "run", ident]
 
     Launcher.command = command  # type: ignore[method-assign]
-    Launcher.serve = _none  # type: ignore[method-assign]
+    Launcher.serve = _none  # type: ignore[method-assign,assignment]
     sys.argv = ["holdfast", *sys.argv[2:]]
     holdfast()
 
