@@ -161,12 +161,18 @@ class SlackDoor:
         said = {name: values[0] for name, values in answer.headers.items()}
         return answer.status, said, answer.body
 
-    def _first(self, signature: str, form: Mapping[str, str]) -> bool:
-        """Say whether a signed request is new: to this bot, and if it may change things, to all."""
-        if not self._seen.first(signature):
+    def _first(self, mark: str, form: Mapping[str, Any]) -> bool:
+        """Say whether a request is new: to this bot, and if it may change things, to all.
+
+        ``mark`` is its signature or its envelope's id, ``form`` a command or a ``payload``.
+        """
+        if not self._seen.first(mark):
             return False
-        changes = "payload" in form or self._talk.writes(form.get("text", ""))
-        return not changes or self._talk.first(f"slack-request/{signature}")
+        changes = "payload" in form or self._talk.writes(str(form.get("text") or ""))
+        try:
+            return not changes or self._talk.first(f"slack-request/{mark}")
+        except HoldfastError:
+            return True  # without the store nothing can be changed, and the answer will say so
 
     def _command(self, command: Mapping[str, Any], ack: Callable[..., Any]) -> None:
         """Let a slash command be carried out; a question is acknowledged before."""
@@ -179,12 +185,17 @@ class SlackDoor:
 
     def _receive(self, client: BaseSocketModeClient, request: SocketModeRequest) -> None:
         """Take what comes by the socket: commands at once, the rest by way of Bolt."""
-        if request.type != "slash_commands":
-            if self._handler is not None:
-                self._handler.handle(cast("SocketModeClient", client), request)
-            return
+        command = request.type == "slash_commands"
         response = SocketModeResponse(envelope_id=request.envelope_id)
-        self._command(request.payload, lambda **_: client.send_socket_mode_response(response))
+        form = request.payload if command else {"payload": request.payload}
+        if request.type in {"slash_commands", "interactive"} and not self._first(
+            request.envelope_id, form
+        ):
+            client.send_socket_mode_response(response)  # else Slack would send it once more
+        elif command:
+            self._command(request.payload, lambda **_: client.send_socket_mode_response(response))
+        elif self._handler is not None:
+            self._handler.handle(cast("SocketModeClient", client), request)
 
     def _connected(self) -> bool:
         if self.mode == "http":

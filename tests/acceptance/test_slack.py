@@ -161,6 +161,42 @@ def test_the_slash_command_answers_one_person(
     assert "note.added" not in kinds(site)
 
 
+def test_what_is_delivered_again_or_to_two_bots_is_carried_out_once(
+    site: Site, server: SlackServer, connected: SlackDoor
+) -> None:
+    open_incident(site, server)
+    proposed(site)
+
+    def typed(ident: str, text: str) -> dict[str, Any]:
+        asked = {"command": "/incident", "text": text, "user_id": ONCALL, "channel_id": ALERTS}
+        return {"envelope_id": ident, "type": "slash_commands", "payload": asked}
+
+    with door(site, server) as second:
+        until(lambda: second.health()["connected"], "the other bot connects")
+        for _ in range(3):
+            server.relay.deliver(typed("E-1", "note INC-1 said once"))
+        server.relay.deliver(typed("E-2", "note INC-1 said again"))
+        until(lambda: kinds(site).count("note.added") == 2, "both notes are there")
+        pressed = {
+            "type": "block_actions",
+            "user": {"id": ONCALL},
+            "channel": {"id": ALERTS},
+            "actions": [
+                {"type": "button", "action_id": "holdfast:reject", "block_id": "b"}
+                | {"value": "reject P-1", "action_ts": "1.1"}
+            ],
+        }
+        again = {"envelope_id": "E-3", "type": "interactive", "payload": pressed}
+        for _ in range(3):
+            server.relay.deliver(again)
+        server.relay.deliver(typed("E-4", "note INC-1 the end"))
+        until(lambda: kinds(site).count("note.added") == 3, "the last note is there")
+    notes = [e.text for e in site.store.entries("INC-1") if e.kind == "note.added"]
+    assert notes == ["said once", "said again", "the end"]
+    told = [one for one in server.whispers(ONCALL) if "reject needs the role" in one]
+    assert len(told) == 1
+
+
 def test_details_opens_a_modal(site: Site, server: SlackServer, connected: SlackDoor) -> None:
     open_incident(site, server)
     proposed(site)
