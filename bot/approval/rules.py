@@ -178,7 +178,8 @@ class Policy:
 
     def sentences(self, now: datetime) -> list[str]:
         """Return the policy in words, what holds at ``now`` among them."""
-        said = [f"every proposal needs {self.required}, never the one who asked for it"]
+        many = f"{self.required} approval{'s' * (self.required != 1)}"
+        said = [f"every proposal needs {many}, never of the one who asked for it"]
         said += [f"and {rule.sentence}" for rule in self.rules]
         for freeze in self.freezes:
             if freeze.ends is not None and now >= freeze.ends:

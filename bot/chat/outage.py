@@ -33,6 +33,7 @@ class Outage:
         self._store, self._clock = store, clock
         self._last = clock.now()
         self._gap: Gap | None = None
+        self._unsaid: Gap | None = None
         self._kept: list[str] = []
 
     def recall(self) -> None:
@@ -53,15 +54,21 @@ class Outage:
             self._note(BEGAN)
 
     def reached(self) -> Gap | None:
-        """Note that the chat answers; return the outage that this ends, if it ends one."""
+        """Note that the chat answers; return the outage that this ends, if it ends one.
+
+        An outage that begins before the summary of the last one was posted is a part of that one.
+        """
         self._last = self._clock.now()
         gap, self._gap = self._gap, None
+        if gap is not None:
+            gap = self._unsaid or gap
+            self._unsaid = gap if self._last - gap.away >= LONG else None
         return gap
 
     def told(self) -> None:
         """Note that the summary stands, or is not needed."""
         self._note(OVER)
-        self._kept = []
+        self._kept, self._unsaid = [], None
 
     def _note(self, beginning: str) -> None:
         if not self._kept:

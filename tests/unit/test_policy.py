@@ -389,7 +389,7 @@ def test_the_policy_says_itself_in_words():
     )
     saturday = datetime(2026, 1, 3, 12, tzinfo=UTC)
     assert policy.sentences(saturday) == [
-        "every proposal needs 1, never the one who asked for it",
+        "every proposal needs 1 approval, never of the one who asked for it",
         "and 2 of approver or commander if risk is high and there are more than 100 hosts "
         "('careful')",
         "and 1 of kim or dana if it cannot be undone ('one way')",
