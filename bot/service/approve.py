@@ -29,12 +29,7 @@ def approve(site: Site, name: str, actor: Actor, digest: str = "") -> str:
             refuse(tx, now, proposal, actor, refusal, uncounted=refusal == uncounted)
         tx.wake(incident, site.clock.now())
     if count is None:
-        trouble = getattr(site.people, "trouble", "") if uncounted else ""
-        raise RefusedError(
-            f"{refusal}; {trouble}" if trouble else refusal,
-            where=name,
-            next=f"see 'details {name}'; the fleet was not touched",
-        )
+        raise _refused(site, name, refusal, uncounted)
     if count.complete:
         return f"{name} approved ({count.sentence}); the rollout starts with the canary"
     return f"{name}: {count.sentence}; still needed: {count.missing}"
@@ -55,10 +50,18 @@ def ask(site: Site, name: str, actor: Actor, digest: str = "") -> Proposal:
         if refusal:
             refuse(tx, now, proposal, actor, refusal, uncounted=refusal == uncounted)
     if refusal:
-        raise RefusedError(
-            refusal, where=name, next=f"see 'details {name}'; the fleet was not touched"
-        )
+        raise _refused(site, name, refusal, uncounted)
     return proposal
+
+
+def _refused(site: Site, name: str, refusal: str, uncounted: str) -> RefusedError:
+    """Return the refusal; who does not count is told if the groups could not be read."""
+    trouble = getattr(site.people, "trouble", "") if uncounted else ""
+    return RefusedError(
+        f"{refusal}; {trouble}" if trouble else refusal,
+        where=name,
+        next=f"see 'details {name}'; the fleet was not touched",
+    )
 
 
 def misread(proposal: Proposal, digest: str) -> str:

@@ -74,6 +74,10 @@ class Roster(Mapping[str, Person]):
                     found[key] = Person(id=key, name=one.name, roles=one.roles | {role})
         return found
 
+    def doubt(self, roles: Collection[str]) -> str:
+        """Return why somebody may lack one of the roles: a group was not readable; else ''."""
+        return self.trouble if any(self._groups.get(role) for role in roles) else ""
+
     def reread(self, who: Collection[str], wanted: Collection[str]) -> None:
         """Ask the chat anew if somebody of ``who`` could have one of the roles by a group only.
 

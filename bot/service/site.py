@@ -56,8 +56,10 @@ def allow(site: Site, actor: Actor, verb: str) -> Decision:
     reread(site, [actor.id], VERBS.get(verb, ()))
     decision = may(person(site, actor), verb)
     if not decision.ok:
+        doubt = site.people.doubt(VERBS.get(verb, ())) if isinstance(site.people, Roster) else ""
         raise RefusedError(
-            decision.sentence, next="ask somebody with that role; nothing was changed"
+            f"{decision.sentence}; {doubt}" if doubt else decision.sentence,
+            next="ask somebody with that role; nothing was changed",
         )
     return decision
 

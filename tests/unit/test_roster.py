@@ -117,7 +117,11 @@ def test_without_a_reading_the_group_gives_no_role_and_the_refusal_says_why(nigh
         RefusedError, match="unknown person; user group S1: Slack cannot be reached"
     ):
         approve.approve(night.site, "P-1", ZOE)
-    assert night.kinds().count("approval.refused") == 1
+    with pytest.raises(RefusedError, match="unknown person; user group S1"):
+        approve.ask(night.site, "P-1", ZOE)  # as a button does
+    with pytest.raises(RefusedError, match="Zoe has no role; user group S1"):
+        approve.reject(night.site, "P-1", ZOE)
+    assert night.kinds().count("approval.refused") == 2
 
 
 def test_who_leaves_the_group_before_the_start_starts_nothing(night: Night):
