@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 import shlex
@@ -256,6 +257,15 @@ def parse_words(words: Sequence[str]) -> Command:
     return Command(
         verb=verb, subject=subject, words=tuple(named), rest=" ".join(left), options=options
     )
+
+
+def may_write(line: str) -> bool:
+    """Say whether ``parse`` can read a line as a verb that writes, by its first word alone."""
+    word = next(iter(line.split()), "")
+    with contextlib.suppress(ValueError):  # a quote that is never closed is a letter
+        word = "".join(shlex.split(word))
+    verb = VERBS.get(word.lower())
+    return verb is not None and verb.writes
 
 
 def verb_of(word: str) -> Verb:

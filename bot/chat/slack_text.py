@@ -20,6 +20,8 @@ SHOWN = frozenset({None, "", "bot_message", "file_share"})
 _LINK = re.compile(r"<(?:https?://|mailto:)[^<>|\s]*\|([^<>]*)>")
 _BARE_LINK = re.compile(r"<((?:https?://|mailto:)[^<>|\s]*)>")
 _MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>")
+_NAMED = re.compile(r"\b(INC|P)[\u2010-\u2015\u2212](?=[0-9])", re.IGNORECASE)
+_STRAIGHT = {0x201C: '"', 0x201D: '"', 0x2018: "'", 0x2019: "'", 0xA0: " ", 0x202F: " "}
 _OVER = re.compile(r"\W*(?:resolved|ok)\b", re.IGNORECASE)
 _FIRING = re.compile(r"\b(?:firing|alerting|triggered)\b", re.IGNORECASE)
 _NAME = r"[^\s\"'`*,;|<>(){}]{1,255}"
@@ -82,10 +84,11 @@ def command_line(text: str, person: Callable[[str], str | None]) -> str:
     """Return what a person typed after a slash command, as the grammar wants it.
 
     ``person`` maps a mentioned Slack user id to the name that the configuration knows.
-    Phones turn quotes and double dashes into typography; that is undone.
+    Phones turn quotes, dashes and spaces into typography; that is undone, lest ``P\u20112`` be taken
+    for a reason and the proposal be guessed.
     """
     named = _MENTION.sub(lambda m: person(m[1]) or m[1], text)
-    straight = named.translate({0x201C: '"', 0x201D: '"', 0x2018: "'", 0x2019: "'"})
+    straight = _NAMED.sub(r"\1-", named.translate(_STRAIGHT))
     return unescape(re.sub(r"(?<!\S)[\u2013\u2014](?=[a-z])", "--", straight)).strip()
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bot.approval.policy import VERBS as POLICY
 from bot.chat.dispatch import HANDLERS
-from bot.chat.grammar import VERBS, Command, parse, parse_words
+from bot.chat.grammar import VERBS, Command, may_write, parse, parse_words
 from bot.errors import BadInputError
 
 WORDS = st.one_of(
@@ -159,3 +159,22 @@ def test_a_very_long_word_is_cut_in_the_answer():
     with pytest.raises(BadInputError) as found:
         parse("x" * 100_000)
     assert len(found.value.what) < 100
+
+
+@pytest.mark.parametrize(
+    "line", ["note\nhot", "\tNOTE hot", '"note" hot', "n'o'te hot", "note it's"]
+)
+def test_a_line_that_writes_is_known_by_its_first_word_however_it_is_spaced(line: str):
+    assert parse(line).verb.name == "note"
+    assert may_write(line)
+
+
+@given(st.lists(WORDS, max_size=4), st.sampled_from([" ", "\n", "\t", "\u00a0"]))
+def test_what_is_read_as_a_verb_that_writes_may_write(words: list[str], space: str):
+    line = space.join(words)
+    command = said(lambda: parse(line))
+    assert isinstance(command, BadInputError) or not command.verb.writes or may_write(line)
+
+
+def test_what_only_reads_or_is_nothing_does_not_write():
+    assert not any(may_write(line) for line in ("", " ", "status", "help approve", "'", "notes"))

@@ -213,3 +213,4 @@ def test_a_typed_line_is_straightened() -> None:
     assert command_line("assign commander <@U09>", person) == "assign commander U09"
     assert command_line("approve P-1 —digest abcd", person) == "approve P-1 --digest abcd"
     assert command_line("note “a &lt; b” — really", person) == 'note "a < b" — really'
+    assert command_line("reject\u00a0P\u20112 for INC\u20133", person) == "reject P-2 for INC-3"
