@@ -23,10 +23,10 @@ from slack_sdk.socket_mode.websocket_client import SocketModeClient
 from websocket import WebSocketApp, setdefaulttimeout
 
 from bot.chat.identity import Identities
-from bot.chat.slack_call import TIMEOUT, WebCall, explained
+from bot.chat.slack_call import FAILURES, TIMEOUT, WebCall, explained
 from bot.chat.slack_clicks import Clicks
 from bot.chat.slack_fetch import Seen
-from bot.chat.slack_lines import Lines
+from bot.chat.slack_lines import Intake, Lines
 from bot.chat.slack_outbox import Outbox
 from bot.chat.slack_pins import Pins
 from bot.chat.slack_replay import replay
@@ -71,6 +71,7 @@ class SlackDoor:
         self._talk = Talk(site=site, identities=identities, config=config, known=known, surface=web)
         self._stop, self._taken_in = threading.Event(), threading.Event()
         self._pool: ThreadPoolExecutor | None = None
+        self._intake = Intake()
         self._lines: Lines | None = None
         self._app: App | None = None
         self._handler: SocketModeHandler | None = None
@@ -108,6 +109,7 @@ class SlackDoor:
         self._stop.set()
         if self._handler is not None:
             self._handler.client.socket_mode_request_listeners.clear()
+        self._intake.close()
         if self._pool is not None:
             self._pool.shutdown(wait=True)
         if self._lines is not None:
@@ -138,10 +140,16 @@ class SlackDoor:
 
     def http(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, Mapping[str, str], str]:
         """Answer a signed request of Slack's; forged, stale and replayed ones are refused."""
+        with self._intake.one() as taken:
+            return self._answer(body, headers, taken=taken)
+
+    def _answer(
+        self, body: bytes, headers: Mapping[str, str], *, taken: bool
+    ) -> tuple[int, Mapping[str, str], str]:
         app = self._app
         if not self._config.signing_secret:
             raise NotFoundError("Slack does not come by HTTP here", next="set slack.signing_secret")
-        if app is None or self._stop.is_set():
+        if app is None or not taken:
             raise UnavailableError("the bot cannot answer Slack yet", next="Slack tries again")
         lower = {name.lower(): value for name, value in headers.items()}
         verifier = SignatureVerifier(self._config.signing_secret)
@@ -184,18 +192,25 @@ class SlackDoor:
             self._lines.put(partial(self._talk.command, told, command), writes=writes)
 
     def _receive(self, client: BaseSocketModeClient, request: SocketModeRequest) -> None:
-        """Take what comes by the socket: commands at once, the rest by way of Bolt."""
+        """Take what comes by the socket; what comes too late is not acknowledged."""
+        with self._intake.one() as taken:
+            if taken:
+                self._take(client, request)
+
+    def _take(self, client: BaseSocketModeClient, request: SocketModeRequest) -> None:
+        """Carry out commands at once, the rest by way of Bolt."""
         command = request.type == "slash_commands"
         response = SocketModeResponse(envelope_id=request.envelope_id)
         form = request.payload if command else {"payload": request.payload}
         if request.type in {"slash_commands", "interactive"} and not self._first(
             request.envelope_id, form
         ):
-            client.send_socket_mode_response(response)  # else Slack would send it once more
+            _sent(partial(client.send_socket_mode_response, response))  # else it comes once more
         elif command:
-            self._command(request.payload, lambda **_: client.send_socket_mode_response(response))
+            ack = partial(_sent, partial(client.send_socket_mode_response, response))
+            self._command(request.payload, lambda **_: ack())
         elif self._handler is not None:
-            self._handler.handle(cast("SocketModeClient", client), request)
+            _sent(partial(self._handler.handle, cast("SocketModeClient", client), request))
 
     def _connected(self) -> bool:
         if self.mode == "http":
@@ -267,9 +282,9 @@ class SlackDoor:
         anything = re.compile(".*", re.DOTALL)
         pins = Pins(talk=self._talk)
         clicks = Clicks(talk=self._talk, pins=pins)
-        app.event("message", middleware=[self._talk.hear])(_nothing)
+        app.event("message", middleware=[self._talk.hear])(self._talk.answer)
         for kind in ("reaction_added", "reaction_removed"):
-            app.event(kind, middleware=[pins.react])(_nothing)
+            app.event(kind, middleware=[pins.react])(self._talk.answer)
         app.event(anything)(_nothing)
         app.action(anything)(clicks.click)
         app.view(anything)(clicks.submit)
@@ -338,5 +353,13 @@ def _hang_up(session: WebSocketApp | None) -> None:
         sock.abort()  # type: ignore[no-untyped-call]
 
 
+def _sent(acknowledge: Callable[[], Any]) -> None:
+    """Acknowledge by a socket that may be gone: what was asked is carried out, and comes no more."""
+    try:
+        acknowledge()
+    except (*FAILURES, AttributeError) as error:  # the library's own, where it would warn
+        log.info("an acknowledgement was lost", extra={"error": f"{type(error).__name__}: {error}"})
+
+
 def _nothing() -> None:
-    """Stand for a listener: the work was done before."""
+    """Stand for a listener: there is nothing to do."""

@@ -109,6 +109,9 @@ def explained() -> Iterator[None]:
         code = str(error.response.get("error", "?"))
         if code == "ratelimited" or error.response.status_code == 429:
             raise ThrottledError(float(error.response.headers.get("Retry-After", 30))) from error
+        if error.response.status_code >= 500:
+            what = f"Slack answers HTTP {error.response.status_code}"
+            raise UnavailableError(what, next="it is tried again by itself") from error
         raise SlackError(code) from error
     except FAILURES as error:
         what = str(error).partition("\n")[0][:200]

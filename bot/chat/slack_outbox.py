@@ -347,22 +347,27 @@ class Outbox:
         if old is None and (found := self.wire.find(channel, mark, thread)) is not None:
             old = Posted(channel=found[0], ref=found[1], content="")
         try:
-            where, ref = self._write(old, ready, channel, thread)
+            where, ref = self._write(old, ready, channel, thread, mark)
         except SlackError as error:
             if error.code not in TOO_LONG:
                 raise
             log.warning("a message is cut short", extra={"error": str(error), "slot": slot})
-            where, ref = self._write(old, slim(ready), channel, thread)
+            where, ref = self._write(old, slim(ready), channel, thread, mark)
         new = Posted(channel=where, ref=ref, content=ready.content)
         self.site.store.set_posted(incident, slot, new)
         if slot == "headline" and first:  # the cards hang on it
             self._looks.pop(incident, None)
 
     def _write(
-        self, old: Posted | None, ready: Message, channel: str, thread: str | None
+        self, old: Posted | None, ready: Message, channel: str, thread: str | None, mark: str
     ) -> tuple[str, str]:
-        if old is not None and self.wire.update(old.channel, old.ref, ready):
-            return old.channel, old.ref
+        """Edit the message, or post it: also where it was deleted, but once if the answer is lost."""
+        if old is not None:
+            if self.wire.update(old.channel, old.ref, ready):
+                return old.channel, old.ref
+            again = self.wire.find(channel, mark, thread, besides=old.ref)
+            if again is not None and self.wire.update(*again, ready):
+                return again
         return self.wire.post(channel, ready, thread)
 
 

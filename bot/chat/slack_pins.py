@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from bot import crash
@@ -14,7 +15,7 @@ from bot.chat import slack_files
 from bot.chat import slack_modals as modals
 from bot.chat.card import Card, sorry
 from bot.chat.focus import in_focus
-from bot.chat.slack_talk import Ack, Event, Talk
+from bot.chat.slack_talk import ANSWER, Ack, Context, Event, Talk
 from bot.chat.slack_text import message_text
 from bot.clock import stamp
 from bot.crash.show import lines
@@ -39,7 +40,7 @@ class Pins:
     talk: Talk
     _names: dict[str, str] = field(default_factory=dict)
 
-    def react(self, event: Event, next: Callable[[], Any]) -> None:  # noqa: A002 - Bolt's name
+    def react(self, event: Event, context: Context, next: Callable[[], Any]) -> None:  # noqa: A002 - Bolt's name
         """Pin or strike a message. As middleware this ends before Slack is told."""
         item = event.get("item") or {}
         if event.get("reaction") == self.talk.config.pin_emoji and item.get("type") == "message":
@@ -48,7 +49,7 @@ class Pins:
                 on = event.get("type") == "reaction_added"
                 (self._pin if on else self._strike)(channel, str(item.get("ts") or ""), user)
             except HoldfastError as error:
-                self.talk.tell(sorry(error), {}, channel, user)
+                context[ANSWER] = partial(self.talk.tell, sorry(error), {}, channel, user)
         next()
 
     def _pin(self, channel: str, ref: str, user: str) -> None:

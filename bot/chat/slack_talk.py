@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from bot.chat import slack_files
@@ -13,10 +15,11 @@ from bot.chat.address import spoken
 from bot.chat.card import Card, sorry
 from bot.chat.dispatch import dispatch
 from bot.chat.focus import in_focus
-from bot.chat.grammar import VERBS, parse
+from bot.chat.grammar import may_write, parse
 from bot.chat.identity import Identities
 from bot.chat.slack_blocks import Block, Message, message
 from bot.chat.slack_text import SHOWN, alert, command_line, is_alert
+from bot.chat.slack_web import LostAnswerError, SlackError
 from bot.config import SlackPart
 from bot.errors import BadInputError, HoldfastError
 from bot.fleet.inventory import Inventory
@@ -30,7 +33,13 @@ BUTTON = "holdfast:"
 ACK_WITHIN = 0.8
 """Seconds after which a click is acknowledged although it is not carried out yet."""
 
+ANSWER = "holdfast.answer"
+"""Where a middleware leaves the answer that is given once Slack is told."""
+TRIES, PAUSE, PATIENCE = 3, 1.0, 10.0
+"""How often an answer is tried that has one way only, and seconds between: at least, at most."""
+
 Event = Mapping[str, Any]
+Context = MutableMapping[str, Any]
 
 
 class Surface(Protocol):
@@ -99,15 +108,20 @@ class Talk:
     known: Callable[[], Inventory | None]
     surface: Surface
 
-    def hear(self, event: Event, context: Event, next: Callable[[], Any]) -> None:  # noqa: A002 - Bolt's name
+    def hear(self, event: Event, context: Context, next: Callable[[], Any]) -> None:  # noqa: A002 - Bolt's name
         """Take a message in. As middleware this ends before Slack is told that it arrived."""
         own = {context.get("bot_id"), context.get("bot_user_id")} - {None}
         if not own & {event.get("bot_id"), event.get("user")}:
             if self._is_alert(event):
                 self.take(event)
             else:
-                self._listen(event, str(context.get("bot_user_id") or ""))
+                context[ANSWER] = self._listen(event, str(context.get("bot_user_id") or ""))
         next()
+
+    def answer(self, context: Context) -> None:
+        """Answer what a middleware heard: Slack does not wait for it."""
+        if (answer := context.get(ANSWER)) is not None:
+            answer()
 
     def take(self, event: Event) -> Receipt:
         """Record an alert that is a message, with the snippets that came with it."""
@@ -128,18 +142,18 @@ class Talk:
         channels = {self.surface.channel_id(name) for name in self.config.alert_channels}
         return is_alert(event, channels, self.config.alert_bots)
 
-    def _listen(self, event: Event, bot_user: str) -> None:
-        """Carry out what a person says to the bot in a channel or thread, once."""
+    def _listen(self, event: Event, bot_user: str) -> Callable[[], None] | None:
+        """Carry out what a person says to the bot in a channel or thread, once; return the answer."""
         user, channel = str(event.get("user") or ""), str(event.get("channel") or "")
         shown = SHOWN | {"thread_broadcast"}
         if not user or event.get("bot_id") or event.get("subtype") not in shown:
-            return
+            return None
         said = spoken(str(event.get("text") or ""), bot_user)
         if not said or not self.first(f"slack-said/{channel}/{event.get('ts')}"):
-            return
+            return None
         thread = str(event.get("thread_ts") or "") or None
         card = self.say(said, user, channel, thread)
-        self.tell(card, {}, channel, user, thread)
+        return partial(self.tell, card, {}, channel, user, thread)
 
     def first(self, key: str) -> bool:
         """Say whether this is the first that any of the bots hears of something."""
@@ -157,8 +171,7 @@ class Talk:
 
     def writes(self, line: str) -> bool:
         """Say whether a typed line may change anything."""
-        verb = VERBS.get(line.strip().partition(" ")[0].lower())
-        return verb is not None and verb.writes
+        return may_write(command_line(line, self.identities.slack.get))
 
     def say(self, text: str, user: str, channel: str, thread: str | None) -> Card:
         """Carry out a typed line where it was typed, and return the answer."""
@@ -177,10 +190,18 @@ class Talk:
                 return
         except HoldfastError as error:
             log.info("an answer takes the other way", extra={"error": str(error)})
-        try:
-            self.surface.whisper(channel, user, said, thread)
-        except HoldfastError as error:
-            log.warning("an answer was lost", extra={"error": str(error)})
+        for more in reversed(range(1 if asked.get("response_url") else TRIES)):
+            try:
+                self.surface.whisper(channel, user, said, thread)
+            except HoldfastError as error:
+                wait = max(PAUSE, float(getattr(error, "after", 0.0)))
+                final = isinstance(error, SlackError | LostAnswerError) or wait > PATIENCE
+                if final or not more:
+                    log.warning("an answer was lost", extra={"error": str(error)})
+                    return
+                time.sleep(wait)
+            else:
+                return
 
 
 def say(site: Site, line: str, actor: Actor, about: str = "") -> Card:

@@ -99,8 +99,10 @@ class Web:
             raise
         return True
 
-    def find(self, channel: str, mark: str, thread: str | None) -> tuple[str, str] | None:
-        """Look for our message among the channel's or the thread's latest."""
+    def find(
+        self, channel: str, mark: str, thread: str | None, besides: str = ""
+    ) -> tuple[str, str] | None:
+        """Look for our message among the channel's or the thread's latest, ``besides`` one."""
         where = self.channel_id(channel)
         if thread:
             args = {"channel": where, "ts": thread, "limit": RECENT}
@@ -108,7 +110,9 @@ class Web:
         else:
             found = self.call("conversations.history", {"channel": where, "limit": RECENT})
         for one in found.get("messages") or ():
-            if any(block.get("block_id") == mark for block in one.get("blocks") or ()):
+            if one.get("ts") != besides and any(
+                block.get("block_id") == mark for block in one.get("blocks") or ()
+            ):
                 return where, str(one["ts"])
         return None
 

@@ -175,7 +175,7 @@ def test_what_is_delivered_again_or_to_two_bots_is_carried_out_once(
         until(lambda: second.health()["connected"], "the other bot connects")
         for _ in range(3):
             server.relay.deliver(typed("E-1", "note INC-1 said once"))
-        server.relay.deliver(typed("E-2", "note INC-1 said again"))
+        server.relay.deliver(typed("E-2", "note\nINC-1 said again"))
         until(lambda: kinds(site).count("note.added") == 2, "both notes are there")
         pressed = {
             "type": "block_actions",
@@ -195,6 +195,36 @@ def test_what_is_delivered_again_or_to_two_bots_is_carried_out_once(
     assert notes == ["said once", "said again", "the end"]
     told = [one for one in server.whispers(ONCALL) if "reject needs the role" in one]
     assert len(told) == 1
+
+
+def test_a_socket_that_breaks_under_a_command_loses_its_ack_and_nothing_else(
+    site: Site, server: SlackServer, connected: SlackDoor, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_incident(site, server)
+    with site.store.transaction("INC-1"):  # the command has to wait
+        typed = threading.Thread(target=server.command, args=(ONCALL, "note INC-1 cut short"))
+        typed.start()
+        time.sleep(0.3)
+        server.relay.drop()
+        until(lambda: not connected.health()["connected"], "the cut is noticed")
+    typed.join()
+    until(lambda: "noted in INC-1" in "".join(server.whispers(ONCALL)), "it is answered")
+    assert kinds(site).count("note.added") == 1
+    assert not [row for row in caplog.records if row.exc_info]
+
+
+def test_a_command_that_comes_while_the_bot_stops_is_carried_out(
+    site: Site, server: SlackServer, connected: SlackDoor, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_incident(site, server)
+    with site.store.transaction("INC-1"):  # the command has to wait
+        typed = threading.Thread(target=server.command, args=(ONCALL, "note INC-1 the last"))
+        typed.start()
+        time.sleep(0.3)
+    connected.stop()
+    typed.join()
+    assert kinds(site).count("note.added") == 1
+    assert not [row for row in caplog.records if row.exc_info]
 
 
 def test_details_opens_a_modal(site: Site, server: SlackServer, connected: SlackDoor) -> None:

@@ -423,3 +423,35 @@ def test_roles_groups_and_the_modal_that_wants_the_number_typed(site: Site, plac
         assert load(site, "INC-1").proposals["P-1"].state == "open"
         place.submit(place.commander, "10")
         assert load(site, "INC-1").proposals["P-1"].state == "approved"
+
+
+def test_a_deleted_card_is_posted_once_more_although_the_answer_is_lost(
+    site: Site, place: Place, connected: SlackDoor
+) -> None:
+    log = opened(site, place)
+    shown = card(site, place)
+    assert place.upstream("chat.delete", channel=place.alerts, ts=shown["ts"])["ok"]
+    place.proxy.plan("chat.postMessage", Fault("lost"))
+    about = {"proposal": "P-1", "digest": log.proposals["P-1"], "why": "wrong time"}
+    with site.store.transaction("INC-1") as tx:
+        tx.append("INC-1", Draft(key="r", kind="proposal.rejected", text="rejected", data=about))
+    until(lambda: site.store.posted("INC-1")["proposal.P-1"].ref != shown["ts"], "posted again")
+    mark = shown["blocks"][0]["block_id"]
+    cards = [m for m in place.messages() if mark in json.dumps(m.get("blocks") or [])]
+    assert len([m for m in cards if m["ts"] != shown["ts"]]) == 1
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault("ratelimited", 1.0), Fault("status", code=503), Fault("delay", 4.0)]
+)
+def test_an_answer_that_slack_delays_is_given_and_does_not_keep_the_event_waiting(
+    site: Site, place: Place, connected: SlackDoor, fault: Fault
+) -> None:
+    place.proxy.plan("chat.postEphemeral", fault)
+    said = {"type": "message", "channel": place.alerts, "user": place.oncall}
+    began = time.monotonic()
+    place.deliver({**said, "ts": f"{time.time():.6f}", "text": "<@U0BOT> statsu"})
+    assert time.monotonic() - began < 3.0
+    failed = fault.kind != "delay"
+    until(lambda: place.proxy.done("chat.postEphemeral") == 1 + failed, "it is tried again")
+    assert "did you mean" in place.told(place.oncall)

@@ -1,4 +1,4 @@
-"""Slash commands that wait: changes go before questions, each kind in its order, none is lost."""
+"""What is taken in, and commands that wait: changes before questions, in order, none is lost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from bot.chat.slack_lines import AT_WORK, Lines
+from bot.chat.slack_lines import AT_WORK, Intake, Lines
 
 
 def test_changes_go_before_questions_and_nothing_is_left_when_it_closes() -> None:
@@ -46,3 +46,27 @@ def test_what_failed_does_not_stop_the_others() -> None:
     lines.put(lambda: done.append("q"), writes=False)
     lines.close()
     assert done == ["q"]
+
+
+def test_what_is_being_taken_in_is_waited_for_and_later_nothing_is_taken() -> None:
+    intake, began, end = Intake(), threading.Event(), threading.Event()
+
+    def request() -> None:
+        with intake.one() as taken:
+            assert taken
+            began.set()
+            end.wait(10)
+
+    busy, closing = threading.Thread(target=request), threading.Thread(target=intake.close)
+    busy.start()
+    began.wait(10)
+    closing.start()
+    closing.join(0.1)
+    assert closing.is_alive()
+    with intake.one() as taken:
+        late = taken
+    end.set()
+    closing.join(5)
+    assert not closing.is_alive()
+    busy.join()
+    assert not late
