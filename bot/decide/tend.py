@@ -181,8 +181,7 @@ def rounds(
     watched = [
         h
         for h in rollout.hosts
-        if incident.host(h).outcome in SETTLED | {Outcome.OWED, Outcome.FAILED, Outcome.UNKNOWN}
-        and incident.owner(h) is rollout
+        if incident.owner(h) is rollout and _worth_reading(rollout, incident.host(h))
     ]
     found = []
     for piece in shards(watched, shard(rollout)):
@@ -190,6 +189,14 @@ def rounds(
         if not any(r.state in LIVE for r in mine):
             found.append((piece, _check_at(incident, rollout, mine)))
     return found
+
+
+def _worth_reading(rollout: Proposal, host: Host) -> bool:
+    """Say whether a read may tell something new: a host without the knob can boot a kernel with it."""
+    if host.outcome is Outcome.NOT_APPLICABLE:
+        planned = host.name in rollout.content["waves"]["order"]
+        return planned or (host.value is None and bool(rollout.content.get("concerned")))
+    return host.outcome in SETTLED | {Outcome.OWED, Outcome.FAILED, Outcome.UNKNOWN}
 
 
 def _check_at(incident: Incident, rollout: Proposal, checks: Sequence[Run]) -> datetime:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bot.incident.state import Exposure, Host, Outcome
+from bot.incident.state import Exposure, Host, Outcome, Proposal
 from bot.runbook.judge import USUAL, Rule, judge
 
 
@@ -177,6 +177,21 @@ def read_back(raw: Raw, before: Host) -> Seen | None:
     return replace(seen, seen_at=raw.at, lane=raw.lane)
 
 
+def concerned(raw: Raw, seen: Seen, rollout: Proposal) -> Seen:
+    """Judge a host after a read that was not concerned when ``rollout`` was made: it may be now.
+
+    It is owed then, and no wave and no retry takes it: what people approved does not count it.
+    """
+    fact, rule = _last(raw.facts, "verify"), rollout.content.get("concerned")
+    if fact is None or seen.outcome is not Outcome.OWED:
+        return seen
+    word, why = judge(rule, fact) if rule else (Exposure.NOT_APPLICABLE.value, "")
+    if word == Exposure.NOT_APPLICABLE:
+        return replace(seen, outcome=Outcome.NOT_APPLICABLE, reason=why)
+    reason = f"{seen.reason}; it was not concerned when {rollout.id} was made: propose again"
+    return replace(seen, reason=reason)
+
+
 def _silent(raw: Raw, before: Host) -> Seen | None:
     if raw.status != "unreachable" or before.outcome is None:
         return None
@@ -190,13 +205,24 @@ def _silent(raw: Raw, before: Host) -> Seen | None:
 
 
 def read_back_undone(raw: Raw, before: Host) -> Seen | None:
-    """Judge a host after a read that follows a rollback: the value is to be gone."""
+    """Judge a host after a read that follows a rollback: the value is to be gone, at the next boot too.
+
+    A host whose rollback failed half-way, and that is not rid of it, has failed.
+    """
     seen = read_back(raw, before)
     if seen is None or seen.outcome is Outcome.NOT_APPLICABLE:
         return seen
-    if seen.outcome is Outcome.OWED and not seen.unreachable:
+    if seen.unreachable:
+        return replace(seen, outcome=Outcome.OWED, reason="could not be read back: unreachable")
+    fact = _last(raw.facts, "verify", "probe") or {}
+    if not fact.get("safe") and not fact.get("persisted"):
         return replace(seen, outcome=Outcome.ROLLED_BACK, reason="")
-    return replace(seen, outcome=Outcome.OWED, reason="it still has the value")
+    reason = "it still has the value"
+    if not fact.get("safe"):
+        reason = "the value is gone, and comes back at the next boot: it is still persisted"
+    if before.partly:
+        return replace(seen, outcome=Outcome.FAILED, reason=f"{before.reason}; {reason}")
+    return replace(seen, outcome=Outcome.OWED, reason=reason)
 
 
 def _verified(fact: Mapping[str, Any]) -> Seen:

@@ -15,7 +15,7 @@ from bot.ports import Run, Transaction
 from bot.proposal.content import blast_radius, digest
 from bot.proposal.knob import knobs_of
 from bot.rollout.plan import SHARD, order, shards, sizes, survivors_needed
-from bot.runbook.judge import USUAL
+from bot.runbook.judge import USUAL, Rule
 from bot.runbook.model import Mitigation, Prometheus, Rollout, Runbook, resolved
 from bot.runbook.targets import chosen
 from bot.runbook.variable import resolved as values
@@ -267,6 +267,7 @@ def _content(site: Site, incident: Incident, asked: Request) -> dict[str, Any]:
         if rolling_back
         else [[mitigation.playbook, None], [mitigation.verify, "verify"]],
         "read": [[mitigation.verify, "verify"]],
+        "concerned": None if rolling_back else _concerned(runbook, mitigation),
         "tree": site.sources.pin(),
         "inventory": site.sources.pin_hosts(inventory, sorted(listed)),
         "variables": resolved(mitigation),
@@ -296,6 +297,18 @@ def _content(site: Site, incident: Incident, asked: Request) -> dict[str, Any]:
     approval = terms(site.policy, facts_of(content, incident.severity), mitigation.approvals)
     most = max(need["required"] for need in approval["needs"])
     return {**content, "approvals": most, "approval": approval}
+
+
+def _concerned(runbook: Runbook, mitigation: Mitigation) -> Rule | None:
+    """Return the rule by which an answer of ``verify`` tells who is concerned; None: it cannot tell.
+
+    It can where the probe asks the same playbook with the same variables.
+    """
+    rule = runbook.applies_if
+    if rule is None:
+        return USUAL
+    alike = rule.probe == mitigation.verify and rule.variables is None
+    return rule.rule if alike else None
 
 
 def _listed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bot.incident.state import Host, Incident, Outcome
@@ -11,6 +12,7 @@ from bot.rollout.outcome import (
     Raw,
     Seen,
     applied,
+    concerned,
     lanes,
     read_back,
     read_back_undone,
@@ -77,8 +79,13 @@ def reading(incident: Incident, report: Report) -> list[Draft]:
             continue  # a newer proposal decides about it
         before = incident.host(raw.host)
         seen = judge(raw, before)
-        if seen is None or (before.outcome is Outcome.FAILED and seen.outcome is Outcome.OWED):
+        if seen is None:
             continue
+        if before.outcome is Outcome.FAILED and seen.outcome is Outcome.OWED:
+            # A write failed there, on whatever boot: people see to it.
+            seen = replace(seen, outcome=Outcome.FAILED, reason=before.reason)
+        if raw.host not in rollout.content["waves"]["order"]:
+            seen = concerned(raw, seen, rollout)
         if seen.outcome is Outcome.OWED and before.outcome in {Outcome.VERIFIED, Outcome.APPLIED}:
             drafts.append(_drift(report, before, seen))
         elif _news(before, seen):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,64 @@ def test_every_host_ends_with_an_honest_outcome_and_its_reason(watcher: Bot, mix
     outcomes = truth(watcher, mixed)
     assert [outcomes[name] for name in ("cut-01", "hung-01", "off-01")] == ["verified"] * 3
     bounded(watcher)
+
+
+def test_hosts_that_boot_another_kernel_are_judged_anew_and_a_half_rollback_is_a_failed_one(
+    enclave: Mode, tmp_path: Path
+):
+    """Hosts lose the knob, get it back, get it for the first time; /etc stands still at the end."""
+    specs = [HostSpec(name=name, pool="app") for name in WELL]
+    specs.append(HostSpec(name="old-01", pool="app", patched=False, release="6.1.119-fleet"))
+    override = {"tcp-estats-update-mss": {"disable-estats": {"key": KNOB}}}
+    with Fleet(tmp_path / "fleet", specs) as fleet:
+        bot = Bot(tmp_path / "site", overrides=override)
+        fleet.write_inventory(bot.site / "inventory.ini")
+        with bot:
+            token = bot.tokens("dana", "alex")
+            crash(bot, "app-01")
+            bot.proposal("open", seconds=PATIENCE)
+            bot.tell(token["dana"], "approve", "P-1")
+            bot.proposal("done", seconds=PATIENCE)
+
+            another_kernel(fleet, "app-02", patched=False)
+            wait_for(lambda: outcome(bot, "app-02") == "not_applicable", PATIENCE, bot.log)
+            assert fleet.read("app-02", KNOB) is None
+            another_kernel(fleet, "app-02", patched=True)
+            another_kernel(fleet, "old-01", patched=True)
+            wait_for(lambda: outcome(bot, "app-02") == "verified", PATIENCE, bot.log)
+            wait_for(lambda: outcome(bot, "old-01") == "owed", PATIENCE, bot.log)
+            assert "propose again" in bot.hosts()["old-01"]["reason"]
+            assert set(truth(bot, fleet).values()) == {"verified", "owed"}
+            another_kernel(fleet, "old-01", patched=False)
+            wait_for(lambda: outcome(bot, "old-01") == "not_applicable", PATIENCE, bot.log)
+
+            bot.tell(token["alex"], "rollback", "P-1")
+            wait_for(lambda: len(bot.status()["proposals"]) == 2, PATIENCE, bot.log)
+            bot.proposal("open", seconds=PATIENCE)
+            fleet.make_read_only("app-02")
+            bot.tell(token["dana"], "approve", "P-2")
+            bot.proposal("halted", seconds=PATIENCE)
+            (halt,) = [e["text"] for e in bot.timeline() if e["kind"] == "rollout.halted"]
+            assert "1 of 1 hosts not verified (limit 0): app-02" in halt
+            row = bot.hosts()["app-02"]
+            assert (row["outcome"], row["value"]) == ("failed", "1")
+            assert "Read-only file system" in row["reason"]
+            assert "still persisted" in row["reason"]
+            assert fleet.read("app-02", KNOB) == "1"
+            fleet.reboot("app-02")
+            assert fleet.read("app-02", KNOB) == "0"
+
+
+def another_kernel(fleet: Fleet, name: str, *, patched: bool) -> None:
+    """Boot a kernel that has the knob, or one that does not."""
+    fleet.crash(name)
+    release = "6.12.9-fleet" if patched else "6.1.119-fleet"
+    fleet.hosts[name] = replace(fleet.hosts[name], patched=patched, release=release)
+    fleet.boot(name)
+
+
+def outcome(bot: Bot, name: str) -> str:
+    return str(bot.hosts()[name]["outcome"])
 
 
 def up_to_date(bot: Bot, fleet: Fleet, name: str) -> bool:

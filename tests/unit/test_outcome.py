@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.incident.state import Host, Outcome
-from bot.rollout.outcome import Raw, applied, exposure, read_back, read_back_undone, rolled_back
+from bot.incident.state import Host, Outcome, Proposal
+from bot.rollout.outcome import (
+    Raw,
+    applied,
+    concerned,
+    exposure,
+    read_back,
+    read_back_undone,
+    rolled_back,
+)
 
 AT = "2026-01-01T00:00:00+00:00"
 STATUSES = ("ok", "failed", "unreachable", "missing")
@@ -173,7 +182,8 @@ def test_a_read_without_an_answer_changes_nothing(status: str):
 
 def test_after_a_rollback_the_value_is_to_be_gone():
     host = Host(name="web-01", outcome=Outcome.UNKNOWN)
-    undone = read_back_undone(raw("ok", fact("verify", safe=False, value="1")), host)
+    gone = fact("verify", safe=False, persisted=False, value="1")
+    undone = read_back_undone(raw("ok", gone), host)
     assert undone is not None
     assert undone.outcome is Outcome.ROLLED_BACK
     kept = read_back_undone(raw("ok", READ), host)
@@ -181,7 +191,59 @@ def test_after_a_rollback_the_value_is_to_be_gone():
     assert (kept.outcome, kept.reason) == (Outcome.OWED, "it still has the value")
     silent = read_back_undone(raw("unreachable"), host)
     assert silent is not None
-    assert silent.outcome is Outcome.OWED
+    assert (silent.outcome, silent.reason) == (
+        Outcome.OWED,
+        "could not be read back: unreachable",
+    )
+
+
+def test_a_value_that_comes_back_at_the_next_boot_is_not_rolled_back():
+    """Neither owed without end nor vanished: what a rollback could not remove has failed."""
+    stays = raw("ok", fact("verify", safe=False, persisted=True, value="1"))
+    owed = read_back_undone(stays, Host(name="web-01", outcome=Outcome.UNKNOWN))
+    assert owed is not None
+    assert (owed.outcome, "still persisted" in owed.reason) == (Outcome.OWED, True)
+    before = Host(name="web-01", outcome=Outcome.UNKNOWN, partly=True, reason="cannot remove it")
+    for read in (stays, raw("ok", READ)):
+        failed = read_back_undone(read, before)
+        assert failed is not None
+        assert failed.outcome is Outcome.FAILED
+        assert failed.reason.startswith("cannot remove it; ")
+    done = read_back_undone(raw("ok", fact("verify", safe=False, persisted=False)), before)
+    assert done is not None
+    assert done.outcome is Outcome.ROLLED_BACK
+
+
+def test_who_was_not_concerned_is_judged_by_the_runbooks_rule():
+    rule = {
+        "not_applicable": {"applicable": False, "kernel": [">= 6.12"]},
+        "exposed": {"applicable": True},
+    }
+    mended = {"not_applicable": {"kernel": [">= 6.12"]}, "exposed": {"applicable": True}}
+    host = Host(name="web-01", outcome=Outcome.NOT_APPLICABLE)
+    for said, kernel, word in (
+        (rule, "6.12.9", Outcome.OWED),
+        (mended, "6.12.9", Outcome.NOT_APPLICABLE),
+        (mended, "6.1.0", Outcome.OWED),
+        (None, "6.1.0", Outcome.NOT_APPLICABLE),
+    ):
+        answer = raw("ok", fact("verify", safe=False, value="1", kernel=kernel))
+        seen = read_back(answer, host)
+        assert seen is not None
+        assert concerned(answer, seen, proposal(said)).outcome is word
+
+
+def proposal(rule: Any) -> Proposal:
+    """Return a proposal with a rule of who is concerned."""
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+    return Proposal(
+        id="P-1",
+        digest="d",
+        content={"concerned": rule},
+        requester="holdfast",
+        made_at=when,
+        expires_at=when,
+    )
 
 
 @given(

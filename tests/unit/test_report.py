@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from bot.rollout.outcome import Raw
+from bot.service import approve
 from bot.service.record import record, refuse
 from bot.service.report import Report
-from tests.fakes import FakeHost, Night
+from tests.fakes import DANA, FakeHost, Night
 
 WAVE = "INC-1.P-1.wave.1.1"
 
@@ -123,3 +124,48 @@ def test_a_restore_is_told_although_a_check_saw_its_value_first(night: Night):
     night.go(lambda: night.outcomes()["b"] == "verified" or not night.store.beat(retry.ident))
     record(night.site, Report(run=claimed, raws=[raw]))
     assert night.incident.hold.restores == 1
+
+
+def test_a_host_that_boots_a_kernel_with_the_knob_is_concerned_again(night: Night):
+    """Who was counted as concerned gets the value; who was not is owed, and a proposal is made."""
+    night.go(lambda: night.incident.hold.state == "active")
+    host = night.fleet["b"]
+    host.knob = False
+    host.boot()
+    night.go(lambda: night.outcomes()["b"] == "not_applicable")
+    host.knob, host.persisted = True, False
+    host.boot()
+    night.go(lambda: night.outcomes()["b"] == "verified")
+    assert night.incident.host("b").boot_id == "b-3"
+
+
+def test_a_host_that_was_not_concerned_is_owed_once_it_is_and_not_written_to(tmp_path: Path):
+    night = Night(tmp_path / "holdfast.db", {"a": FakeHost(), "b": FakeHost(knob=False)})
+    night.crash("a")
+    night.approve()
+    night.go(lambda: night.incident.hold.state == "active")
+    host = night.fleet["b"]
+    host.knob = True
+    host.boot()
+    night.go(lambda: night.outcomes()["b"] == "owed")
+    assert "when P-1 was made: propose again" in night.incident.host("b").reason
+    began = night.clock.now()
+    night.go(lambda: (night.clock.now() - began).total_seconds() > 120)
+    assert (night.outcomes()["b"], host.value, host.writes) == ("owed", "1", [])
+    host.knob = False
+    host.boot()
+    night.go(lambda: night.outcomes()["b"] == "not_applicable")
+    night.close()
+
+
+def test_a_host_that_failed_has_failed_on_its_next_boot_too(tmp_path: Path):
+    night = Night(tmp_path / "holdfast.db", {"a": FakeHost(manner="fails"), "b": FakeHost()})
+    night.crash("a")
+    night.approve()
+    night.go(lambda: night.state() == "halted")
+    why = night.incident.host("a").reason
+    night.fleet["a"].boot()
+    approve.resume(night.site, "P-1", DANA)
+    night.go(lambda: night.incident.host("a").boot_id == "a-2")
+    assert (night.outcomes()["a"], night.incident.host("a").reason) == ("failed", why)
+    night.close()
