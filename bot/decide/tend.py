@@ -178,10 +178,13 @@ def rounds(
     checks = [
         r for r in runs if r.kind == "check" and r.spec.get("proposal", rollout.id) == rollout.id
     ]
+    planned = frozenset(rollout.content["waves"]["order"])
+    told = bool(rollout.content.get("concerned"))
     watched = [
         h
         for h in rollout.hosts
-        if incident.owner(h) is rollout and _worth_reading(rollout, incident.host(h))
+        if incident.owner(h) is rollout
+        and _worth_reading(incident.host(h), planned=h in planned, told=told)
     ]
     found = []
     for piece in shards(watched, shard(rollout)):
@@ -191,11 +194,13 @@ def rounds(
     return found
 
 
-def _worth_reading(rollout: Proposal, host: Host) -> bool:
-    """Say whether a read may tell something new: a host without the knob can boot a kernel with it."""
+def _worth_reading(host: Host, *, planned: bool, told: bool) -> bool:
+    """Say whether a read may tell something new: a host without the knob can boot a kernel with it.
+
+    ``planned``: the waves list it; ``told``: the proposal says by which rule a host is concerned.
+    """
     if host.outcome is Outcome.NOT_APPLICABLE:
-        planned = host.name in rollout.content["waves"]["order"]
-        return planned or (host.value is None and bool(rollout.content.get("concerned")))
+        return planned or (host.value is None and told)
     return host.outcome in SETTLED | {Outcome.OWED, Outcome.FAILED, Outcome.UNKNOWN}
 
 

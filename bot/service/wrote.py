@@ -73,6 +73,7 @@ def reading(incident: Incident, report: Report) -> list[Draft]:
     rollout = incident.proposals.get(str(report.run.spec["proposal"]))
     if rollout is None:
         return []
+    planned = frozenset(rollout.content["waves"]["order"])
     judge = read_back_undone if rollout.purpose == "rollback" else read_back
     for raw in report.raws:
         if incident.owner(raw.host) is not rollout:
@@ -84,7 +85,7 @@ def reading(incident: Incident, report: Report) -> list[Draft]:
         if before.outcome is Outcome.FAILED and seen.outcome is Outcome.OWED:
             # A write failed there, on whatever boot: people see to it.
             seen = replace(seen, outcome=Outcome.FAILED, reason=before.reason)
-        if raw.host not in rollout.content["waves"]["order"]:
+        if raw.host not in planned:
             seen = concerned(raw, seen, rollout)
         if seen.outcome is Outcome.OWED and before.outcome in {Outcome.VERIFIED, Outcome.APPLIED}:
             drafts.append(_drift(report, before, seen))
