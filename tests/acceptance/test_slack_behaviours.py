@@ -449,9 +449,8 @@ def test_an_answer_that_slack_delays_is_given_and_does_not_keep_the_event_waitin
 ) -> None:
     place.proxy.plan("chat.postEphemeral", fault)
     said = {"type": "message", "channel": place.alerts, "user": place.oncall}
-    began = time.monotonic()
-    place.deliver({**said, "ts": f"{time.time():.6f}", "text": "<@U0BOT> statsu"})
-    assert time.monotonic() - began < 3.0
     failed = fault.kind != "delay"
+    place.deliver({**said, "ts": f"{time.time():.6f}", "text": "<@U0BOT> statsu"})
+    assert failed or place.proxy.done("chat.postEphemeral") == 0, "the ack waited for the answer"
     until(lambda: place.proxy.done("chat.postEphemeral") == 1 + failed, "it is tried again")
     assert "did you mean" in place.told(place.oncall)
